@@ -1,0 +1,31 @@
+"""unats: a NATS client for MicroPython that never blocks and, once connected, never allocates.
+
+    import unats
+    nc = unats.Client("nats://192.168.1.10:4222", name="greenhouse-7")
+    nc.subscribe("devices.greenhouse-7.led", on_led)
+    nc.connect()
+    while True:
+        nc.poll(100)
+"""
+
+from .client import Client
+from .errors import (
+    CLOSED, CONNECTED, CONNECTING, DISCONNECTED, DRAINING, ERROR, LAME_DUCK, OVERSIZE, RECONNECTED,
+    RECONNECTING, AuthError, Error, NoResponders, NotConnected, ProtocolError, ServerError, Timeout,
+)
+from .handshake import VERSION as __version__
+
+_HOMES = {"Payload": "payload", "Msg": "msg", "Subscription": "subscription"}
+
+
+def __getattr__(name):
+    """Load a feature, or a name of one, when it is first used: until then it is free."""
+    try:
+        module = _HOMES.get(name, name)
+        found = __import__(__name__ + "." + module, None, None, (module,))
+        if module != name:
+            found = getattr(found, name)
+    except ImportError:
+        raise AttributeError(name)
+    globals()[name] = found
+    return found

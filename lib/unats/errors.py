@@ -1,0 +1,47 @@
+"""What can go wrong, and the small ints of states and events.
+
+Misuse (a bad subject, a payload too large, a bad URL) is a plain `ValueError`: nothing was sent.
+Everything else is an `Error`, which is an `OSError`, so `except OSError` means "the network",
+as it does everywhere in MicroPython. The network's own failures keep their `errno`.
+"""
+
+# States (`nc.state`); the first, third and last are events too, and so share their numbers.
+DISCONNECTED = 0
+CONNECTING = 1
+CONNECTED = 2
+RECONNECTING = 3
+DRAINING = 4
+CLOSED = 5
+# Events (`on_event(nc, event, detail)`) that are not states.
+RECONNECTED = 6
+LAME_DUCK = 7
+OVERSIZE = 8
+ERROR = 9
+
+
+class Error(OSError):
+    """The connection or the server failed; the base of all below."""
+
+
+class ServerError(Error):
+    """The server sent `-ERR`; the text is the server's own."""
+
+
+class AuthError(ServerError):
+    """The server refused the credentials, or they expired."""
+
+
+class ProtocolError(Error):
+    """The server sent what the protocol does not allow; the connection was ended."""
+
+
+class Timeout(Error):
+    """The other side did not answer in time."""
+
+
+class NoResponders(Error):
+    """Nobody is subscribed to the subject of the request (the server's status 503)."""
+
+
+class NotConnected(Error):
+    """There is no connection, or it was lost while the call needed it."""

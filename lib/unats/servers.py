@@ -1,0 +1,91 @@
+"""Server URLs and the order in which servers are tried."""
+
+from random import getrandbits
+
+
+class Server:
+    """One server: `host`, `port`, and `user` and `password` of its URL (or None)."""
+
+    def __init__(self, url):
+        """Take `[nats://][user[:password]@]host[:port]`, an IPv6 address in brackets.
+
+        ValueError: what is wrong with it, without its credentials.
+        """
+        scheme, _, rest = url.rpartition("://")
+        if scheme not in ("", "nats"):
+            raise ValueError("server URL: it must begin with nats://")
+        user, at, address = rest.rpartition("@")
+        user, colon, password = user.partition(":")
+        self.user = _unquote(user) if at else None
+        self.password = _unquote(password) if colon else None
+        host, _, port = address.rstrip("/").rpartition(":")
+        if not host or "]" in port:
+            host, port = address.rstrip("/"), "4222"
+        self.host = host.strip("[]")
+        if ":" in host and host[0] != "[" or min(self.host or " ") <= " " or "/" in host:
+            raise ValueError("server URL: %r is no host[:port]" % address)
+        if not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError("server URL: the port must be 1 to 65535 in %r" % address)
+        self.port = int(port)
+
+    def __str__(self):
+        return ("[%s]:%d" if ":" in self.host else "%s:%d") % (self.host, self.port)
+
+
+def _unquote(text):
+    """Undo percent-encoding (RFC 3986)."""
+    first, *parts = text.split("%")
+    out = first.encode()
+    for part in parts:
+        try:
+            out += bytes((int(part[:2], 16),)) + part[2:].encode()
+        except ValueError:
+            raise ValueError("server URL: bad percent-encoding in its credentials") from None
+    return out.decode()
+
+
+class Servers:
+    """The servers to try, in a circle. `urls`: one URL or a list of them."""
+
+    def __init__(self, urls, randomize):
+        self._all = [Server(url) for url in ([urls] if isinstance(urls, str) else urls)]
+        if not self._all:
+            raise ValueError("servers: give at least one URL")
+        self._given = len(self._all)  # the others were discovered, and may go again
+        self._next = 0
+        self.current = None
+        if randomize:
+            self._shuffle(0)
+
+    def _shuffle(self, start):
+        servers = self._all
+        for i in range(len(servers) - 1, start, -1):
+            j = start + getrandbits(16) % (i + 1 - start)
+            servers[i], servers[j] = servers[j], servers[i]
+
+    def discovered(self, urls, randomize):
+        """Add the cluster's servers that INFO names, instead of those that it named before.
+
+        Only host and port of them are used. The order of those that were given stays.
+        """
+        known = [str(server) for server in self._all[: self._given]]
+        del self._all[self._given :]
+        for url in urls:
+            try:
+                server = Server(url.rpartition("@")[2])
+            except ValueError:
+                continue
+            if str(server) not in known:
+                known.append(str(server))
+                self._all.append(server)
+        if randomize:
+            self._shuffle(self._given)
+
+    def __len__(self):
+        return len(self._all)
+
+    def next(self):
+        """The server to try now, which is `current` from then on."""
+        self.current = self._all[self._next % len(self._all)]
+        self._next = (self._next + 1) % len(self._all)
+        return self.current
