@@ -1,0 +1,58 @@
+"""NATS headers (ADR-4): a block of `NATS/1.0 [status [text]]`, `Name: value` lines and an empty one.
+
+Names keep their case, and a name may come more than once. Everything here allocates.
+"""
+
+_VERSION = "NATS/1.0"
+
+
+def encode(headers):
+    """The block of a dict whose values are str (or int), or lists of them; bytes pass as they are.
+
+    ValueError for a name that is not one token of printable ASCII without a colon, and for a value
+    with a line end or another control character: a value can not become a header of its own.
+    """
+    if isinstance(headers, (bytes, bytearray, memoryview)):
+        return headers
+    lines = [_VERSION]
+    for name, values in headers.items():
+        _check_name(name)
+        for value in values if isinstance(values, (list, tuple)) else (values,):
+            value = str(value)
+            for c in value:
+                if c < " " and c != "\t" or c == "\x7f":
+                    raise ValueError("header %s: a control character is in its value" % name)
+            lines.append(name + ": " + value)
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _check_name(name):
+    if not name or not isinstance(name, str):
+        raise ValueError("header name: give a str that is not empty")
+    for c in name:
+        if c <= " " or c == ":" or c > "~":
+            raise ValueError("header name: no space, colon or control character in %r" % name)
+
+
+def decode(block):
+    """The dict of a block: str values, or a list of them where a name is repeated."""
+    headers = {}
+    for line in bytes(block).decode().split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        if not colon:
+            continue
+        value = value.strip()
+        if name not in headers:
+            headers[name] = value
+        elif isinstance(headers[name], list):
+            headers[name].append(value)
+        else:
+            headers[name] = [headers[name], value]
+    return headers
+
+
+def status_of(block):
+    """The status number of a block's first line, or None."""
+    line = bytes(block).split(b"\r\n", 1)[0]
+    number = line[len(_VERSION) :].strip()[:3]
+    return int(number) if number.isdigit() else None
