@@ -1,0 +1,241 @@
+"""Sending to a JetStream stream: each reading until it is acknowledged, in order.
+
+The window is the oldest readings of the spool's source: `_count` have been sent at one time or
+another, `_sent` since something last went wrong. Each has a number, `_first` and up, which ends its
+reply subject and stays the same when it is sent again. The header block and the reply subject are made
+once; only digits in them change.
+"""
+
+import utime
+from micropython import const
+
+from .ids import random_hex, write_hex
+from .spool import is_over
+from .stored import Stored, refusal  # here, and not in the field when they are needed
+
+_PAUSE_MS = const(1000)  # no more readings behind one that has waited so long
+_RETRY_MS = const(1000)  # after a refusal; doubles, up to
+_MAX_RETRY_MS = const(30000)
+_TOO_LARGE = const(10054)  # JetStream's err_code for a message over the stream's max_msg_size
+_NUMBERS = const(0x3FFFFFFF)
+
+
+class Acked:
+    """Sends the readings of `spool`. See `unats.outbox`."""
+
+    def __init__(self, nc, spool, device, window, ack_ms, duplicate_window_ms, domain):
+        self._nc = nc
+        self._spool = spool
+        self._window = window
+        self._ack_ms = ack_ms
+        self._age_ms = max(duplicate_window_ms // 2, 1)
+        self._stored = Stored(nc, domain, ack_ms, spool.stats)
+        self.last_error = None
+        self._make_header(device)
+        inbox = "_INBOX." + random_hex(22)
+        self._reply = bytearray((inbox + ".00000000").encode())
+        self._token = bytearray(8)
+        self._inbox = nc.subscribe(inbox + ".*", self._on_ack)
+        self._first = self._count = self._sent = 0
+        self._next = 0  # where the one after those sent is
+        self._acks = 0  # bit i: the i-th is acknowledged, but an older one is not
+        self._aged = 0  # about how many the stream is to be asked before they are sent again
+        self._single = True  # one at a time, until one is acknowledged
+        self._ack_at = self._age_at = 0  # deadlines, when there are some
+        self._retry_at = None
+        self._retry_ms = 0
+
+    def _make_header(self, device):
+        log = self._spool.log
+        start = "%s%06x" % (log.mark, log.start) if log is not None else random_hex(12)
+        text = "NATS/1.0\r\nNats-Msg-Id: %s-%s-00000000\r\n\r\n" % (device, start)
+        self._header = bytearray(text.encode())
+        self._seq_at = len(text) - 12
+        self._start_at = self._seq_at - 7
+
+    def _id(self):
+        """The message id in the header. Allocates."""
+        return bytes(self._header[self._header.find(b": ") + 2 : -4])
+
+    def close(self):
+        self._inbox.unsubscribe()
+
+    def is_idle(self):
+        """Whether all readings are acknowledged."""
+        return not len(self._spool)
+
+    def forget(self, n):
+        """The oldest n readings are not in the source any more."""
+        self._first = (self._first + n) & _NUMBERS
+        self._count = max(self._count - n, 0)
+        self._sent = max(self._sent - n, 0)
+        self._aged = max(self._aged - n, 0)
+        self._acks >>= n
+        if not self._sent:
+            self._next = self._spool.source.head
+
+    def reconnected(self):
+        """What was on its way is lost, or its acknowledgement is."""
+        self._retry_at = None
+        self._again()
+
+    def _again(self):
+        """Go on with the oldest reading that is not acknowledged."""
+        self._sent = 0
+        self._next = self._spool.source.head
+        self._single = True
+        self._stored.forget()
+
+    # Sending
+
+    def poll(self, connected):
+        """Publish what may be published."""
+        if self._count and is_over(self._age_at, self._age_ms):
+            self._aged = max(self._aged, self._count)
+        if connected and self._nc.server.headers:
+            self._look_at_time()
+            while self._may_send() and self._send():
+                pass
+
+    def _look_at_time(self):
+        if self._retry_at is not None and is_over(self._retry_at, self._retry_ms):
+            self._retry_at = None
+        if self._sent and is_over(self._ack_at, self._ack_ms):
+            self._again()
+
+    def _may_send(self):
+        if not self._count:
+            self._choose()
+        sent = self._sent
+        if self._retry_at is not None or sent >= self._spool.source.count:
+            return False
+        if sent == 0:
+            return True
+        if self._single or sent >= self._window:
+            return False
+        left = utime.ticks_diff(self._ack_at, utime.ticks_ms())
+        return self._ack_ms - left < _PAUSE_MS
+
+    def _choose(self):
+        """Nothing is on its way: go on where the oldest readings are."""
+        spool = self._spool
+        spool.choose()
+        self._next = spool.source.head
+        self._aged = 0
+        if spool.log is not None:
+            if spool.is_old():
+                self._aged = spool.source.count
+            write_hex(self._header, self._start_at, spool.start, 6)
+
+    def _send(self):
+        """Send the next reading, unless it needs no sending; False if it has to wait."""
+        source = self._spool.source
+        at = source.start(self._next)
+        done = False
+        if not self._acks >> self._sent & 1:
+            write_hex(self._header, self._seq_at, source.seq(at), 8)
+            self._spool.take(at)
+            done = self._try()
+            if done is None:
+                return False
+        self._step(source.after(at))
+        if done:
+            self._settle(self._sent - 1)
+        return True
+
+    def _step(self, at):
+        """The next reading has been sent, and the one after it is at `at`."""
+        now = utime.ticks_ms()
+        if self._sent == 0:
+            self._ack_at = utime.ticks_add(now, self._ack_ms)
+        if self._count == 0:
+            self._age_at = utime.ticks_add(now, self._age_ms)
+        self._next = at
+        self._sent += 1
+        if self._sent > self._count:
+            self._count = self._sent
+
+    def _try(self):
+        """Publish the reading taken: False. True: it is done without that. None: not now.
+
+        The stream is not asked if it has taken a later one without this: its last id says nothing.
+        """
+        if self._sent < self._aged and not self._acks >> self._sent:
+            known = self._is_stored()
+            if known is not False:
+                return known
+        try:
+            if self._queue():
+                return self._queued()
+        except ValueError:
+            return self._reject()
+
+    def _queue(self):
+        spool = self._spool
+        write_hex(self._reply, len(self._reply) - 8, self._first + self._sent, 8)
+        return self._nc.publish(spool.subject, spool.body, self._reply, self._header, spool.size)
+
+    def _queued(self):
+        if self._sent < self._count:
+            self._spool.stats.resent += 1
+        return False
+
+    def _reject(self):
+        self.last_error = ValueError("a reading is larger than this server takes")
+        self._spool.stats.rejected += 1
+        return True
+
+    def _is_stored(self):
+        """Whether the stream has the reading already; None: it is being asked. Allocates."""
+        return self._stored.has(self._spool.subject, self._id(), self._start_at - self._seq_at - 8)
+
+    # Acknowledgements
+
+    def _on_ack(self, msg):
+        i = self._index(msg)
+        if i < 0:
+            return  # of one that is done
+        if msg.startswith(b'{"stream":"'):
+            self._single = False
+            self._retry_ms = 0
+            self._spool.stats.acked += 1
+            self._settle(i)
+        else:
+            self._refused(i, msg)
+
+    def _index(self, msg):
+        """Which reading of the window the message is about; -1: none that waits."""
+        i = 0
+        while i < self._count:
+            write_hex(self._token, 0, self._first + i, 8)
+            if msg.token_equals(2, self._token):
+                return -1 if self._acks >> i & 1 else i
+            i += 1
+        return -1
+
+    def _refused(self, i, msg):
+        error = refusal(msg)
+        if error is None:
+            return  # an answer, but not JetStream's: somebody who has subscribed to readings
+        self.last_error = error
+        if getattr(error, "err_code", 0) == _TOO_LARGE:
+            self._spool.stats.rejected += 1
+            self._settle(i)
+            return
+        self._again()
+        self._retry_ms = min(max(2 * self._retry_ms, _RETRY_MS), _MAX_RETRY_MS)
+        self._retry_at = utime.ticks_add(utime.ticks_ms(), self._retry_ms)
+
+    def _settle(self, i):
+        """The i-th reading of the window is done; remove it when all before it are."""
+        self._acks |= 1 << i
+        while self._acks & 1:
+            self._pop()
+
+    def _pop(self):
+        """The oldest reading is done."""
+        self._spool.pop()
+        self.forget(1)
+        now = utime.ticks_ms()
+        self._ack_at = utime.ticks_add(now, self._ack_ms)
+        self._age_at = utime.ticks_add(now, self._age_ms)

@@ -1,0 +1,148 @@
+"""JetStream: publishing that is acknowledged, once the message is in a stream.
+
+    js = JetStream(nc)
+    ack = js.publish("sensors.greenhouse-7.temp", b"21.53", msg_id="greenhouse-7-42")
+    print(ack.stream, ack.seq, ack.duplicate)
+
+The server answers a message that a stream takes with a PubAck, and drops one whose `Nats-Msg-Id` it
+has stored within the stream's duplicate window (2 minutes, unless the stream was made with another).
+See "Publish Acknowledgement" and "JetStream API Headers" in the NATS documentation's JetStream API
+reference, and ADR-1 of nats-architecture-and-design for the form of the API's answers.
+
+All of this allocates. `unats.outbox` publishes without allocating, and keeps what is not acknowledged.
+"""
+
+import json
+
+from .errors import Error, NoResponders, NotConnected, Timeout
+
+
+class JetStreamError(Error):
+    """JetStream refused: `code` as in HTTP, `err_code` of the server's own list, `description`."""
+
+    def __init__(self, error):
+        self.code = error.get("code", 0)
+        self.err_code = error.get("err_code", 0)
+        self.description = error.get("description", "")
+        super().__init__("%s (%d, %d)" % (self.description, self.code, self.err_code))
+
+
+class PubAck:
+    """Where a message is stored: `stream`, `seq`; `duplicate`: it was there before; `domain` or None."""
+
+    def __init__(self, fields):
+        self.stream = fields["stream"]
+        self.seq = fields.get("seq", 0)
+        self.duplicate = fields.get("duplicate", False)
+        self.domain = fields.get("domain")
+
+
+class JetStream:
+    """JetStream through the connection of `nc`; `domain`: of a server further away, or None."""
+
+    def __init__(self, nc, domain=None):
+        self._nc = nc
+        self._prefix = "$JS.%s.API." % domain if domain else "$JS.API."
+
+    def publish(self, subject, payload=b"", msg_id=None, handler=None, timeout_ms=5000, headers=None):
+        """Publish, have it stored. Without a handler: wait, and return the `PubAck`.
+
+        With one: return True, or False if it could not be queued; `poll()` then calls handler(ack,
+        error): one of them is None. Any number may be outstanding.
+        msg_id: a message of the same one is stored only once. headers: a dict of further ones.
+        The errors: `NoResponders` (no stream takes this subject), `Timeout` and `NotConnected` (it may
+        be stored or not: publish it again, with the same msg_id), `JetStreamError`.
+        ValueError: as `Client.publish`.
+        """
+        if msg_id is not None:
+            headers = dict(headers or {})
+            headers["Nats-Msg-Id"] = msg_id
+        return self._request(subject, payload, headers, handler, timeout_ms, PubAck)
+
+    def call(self, name, body=None, handler=None, timeout_ms=5000):
+        """Call the JetStream API: `name` as "STREAM.INFO.readings", `body` as JSON; the answer is a dict.
+
+        Waiting, handler and errors are as in `publish`.
+        """
+        body = "" if body is None else json.dumps(body)
+        return self._request(self._prefix + name, body, None, handler, timeout_ms, dict)
+
+    def last_id(self, subject, handler, timeout_ms=5000):
+        """Ask for the `Nats-Msg-Id` of the last message that a stream holds on the subject.
+
+        handler(id, error) is called with bytes, which are empty if there is no such message or it
+        has no id. Returns False if it could not be queued.
+        """
+        return _LastId(self, subject, handler, timeout_ms).start()
+
+    def _request(self, subject, payload, headers, handler, timeout_ms, kind):
+        if handler is None:
+            return _result(self._nc.request(subject, payload, timeout_ms, headers), kind)
+
+        def answered(msg):
+            value = error = None
+            try:
+                value = _result(self._answer(msg, subject), kind)
+            except (Error, ValueError) as e:
+                error = e
+            handler(value, error)
+
+        return self._nc.request(subject, payload, timeout_ms, headers, handler=answered)
+
+    def _answer(self, msg, subject):
+        """The message; or what its absence, or its status, means."""
+        if msg is None:
+            if self._nc.connected:
+                raise Timeout("no acknowledgement on %s" % subject)
+            raise NotConnected("the connection was lost")
+        if not msg.size and msg.status == 503:
+            raise NoResponders("no stream takes %s" % subject)
+        return msg
+
+
+def _result(msg, kind):
+    fields = msg.json()
+    if not isinstance(fields, dict) or kind is PubAck and not ("stream" in fields or "error" in fields):
+        raise Error("not an answer of JetStream's: %s" % msg.text)
+    if "error" in fields:
+        raise JetStreamError(fields["error"])
+    return kind(fields)
+
+
+class _LastId:
+    """The two questions that it takes: which stream has the subject, and what is last in there."""
+
+    def __init__(self, js, subject, handler, timeout_ms):
+        self._js = js
+        self._subject = subject
+        self._handler = handler
+        self._timeout_ms = timeout_ms
+
+    def start(self):
+        return self._call("STREAM.NAMES", {"subject": self._subject}, self._on_names)
+
+    def _call(self, name, body, handler):
+        return self._js.call(name, body, handler, self._timeout_ms)
+
+    def _on_names(self, answer, error):
+        names = answer and answer.get("streams")
+        if not names:
+            self._handler(b"", error)
+            return
+        body = {"last_by_subj": self._subject}
+        if not self._call("STREAM.MSG.GET." + names[0], body, self._on_message):
+            self._handler(b"", NotConnected("the connection was lost"))
+
+    def _on_message(self, answer, error):
+        if isinstance(error, JetStreamError) and error.code == 404:
+            error = None  # there is none
+        self._handler(_id_of(answer["message"]) if answer else b"", error)
+
+
+def _id_of(message):
+    from binascii import a2b_base64
+
+    for line in a2b_base64(message.get("hdrs", "").encode()).split(b"\r\n"):
+        if line.startswith(b"Nats-Msg-Id:"):
+            return line[12:].strip()
+    return b""

@@ -1,0 +1,187 @@
+"""The outbox: keeps readings until a JetStream stream has them, over outages and power cuts.
+
+    outbox = Outbox(nc, "greenhouse-7", ring=bytearray(4096), path="/outbox")
+    while True:
+        nc.poll(100)
+        outbox.poll()
+        if due():
+            outbox.put("sensors.greenhouse-7.temp", b"21.53")
+
+**What is promised when.** After `put` has returned True the reading is in RAM: it outlasts lost
+connections and dead servers, not a reset. After `sync` has returned True every reading put before is
+in flash or acknowledged: it outlasts a power cut at any instant. `sync_ms=` has `poll` do that by
+itself, for readings that have waited so long. Without `path` there is RAM only. What is lost all the
+same is counted: `dropped` (there was no room: `policy`), `damaged` (flash gone bad), `rejected`
+(larger than the stream or the server takes).
+
+**Once, in order.** Each reading is published with the `Nats-Msg-Id` <device>-<mark and number of this
+start>-<sequence>, and removed by its PubAck only. One that was not acknowledged is sent again, and
+the server recognises it for the stream's duplicate window (2 minutes by default). When half of
+that has gone by, or the board was restarted, the stream is asked first for the last reading it
+holds on that subject, and what it has already is not sent. So a stream holds every reading once,
+however long the outage, if nobody else publishes to these subjects and the stream has not yet deleted
+that reading. Where the client may not use `$JS.API.STREAM.NAMES` and `.MSG.GET`, or the answer is
+larger than rx_size, a reading whose acknowledgement was lost may be stored twice then (`unverified`
+counts such questions); its ids are equal, and grow, so that whoever reads the stream can tell.
+
+After each (re)connection, time-out and refusal a single reading goes out; when it is acknowledged,
+up to `window` at a time. The order in the stream is that of `put`. Only if the server loses one of
+them and takes later ones, as a clustered stream can while it moves to another leader, does that one
+follow later; and should the board be restarted before it does, it is taken for stored. `window=1`
+excludes even that, at the price of a round trip for each reading.
+
+**Without JetStream** (`ack="none"`) each reading is published at most once. It counts as `acked` when a marker
+that is published behind it has come back, so the server has it (this needs the client's `echo`).
+What was on its way when the connection broke, and in flash the segment that was being sent when the
+power was cut, is not sent again; `unconfirmed` counts these readings.
+
+**Memory.** `put` and `poll` do not allocate, but for: a subject that `poll` meets for the first
+time (16 are remembered), refusals, questions to the stream, and whatever reads or writes flash. That
+happens in `poll` and `sync`, and in `put` only if the ring is full: with poll called between
+puts it goes to flash before. A write to flash may take some 100 ms on an ESP32. Make the ring as large
+as a block of flash, 4096 bytes: a segment takes whole blocks. On a board that compiles its modules,
+import this one and `unats.flashlog` early, and collect garbage before making the Outbox.
+"""
+
+import utime
+
+from .spool import Spool
+
+_NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+class Outbox:
+    """Readings on their way, through the client `nc`; call `poll` after each `nc.poll`.
+
+    device: its name, for the message ids, of letters, digits, - and _; no two devices of the same.
+    ring: the RAM for readings, a bytearray of 64 to 65,535 bytes; each takes its subject, its payload
+    and 12 bytes. path: a folder of its own in flash, or None; with one, a second buffer like the ring
+    is made. flash_size: bytes of flash that the readings may take; in addition there are up to nine
+    small files, of readings that `sync` wrote. See `unats.flashlog` about wear.
+    policy, when there is no room: "oldest" gives up the oldest readings (in flash, a segment of
+    them), "newest" the one at hand; "refuse" leaves that one to the caller, and does not count it.
+    ack: "stream" for a PubAck of JetStream's, or "none". window: readings on their way at a time, up
+    to 16. max_payload: of a reading, in bytes. ack_ms: how long to wait for an acknowledgement.
+    sync_ms: `poll` syncs when the oldest reading that is only in RAM has been that for so long (None:
+    it does not). duplicate_window_ms: the stream's, if it is not the server's default; readings older
+    than half of it are looked for before they are sent again. domain: JetStream's, or None.
+
+    `len(outbox)` readings wait. `stats`: see `unats.spool.Stats`. `last_error`: why the last reading
+    was refused, or None. ValueError: a bad argument. OSError: the folder can't be made.
+    """
+
+    def __init__(
+        self,
+        nc,
+        device,
+        *,
+        ring=None,
+        path=None,
+        flash_size=65536,
+        policy="oldest",
+        ack="stream",
+        window=8,
+        max_payload=256,
+        ack_ms=5000,
+        sync_ms=None,
+        duplicate_window_ms=120000,
+        domain=None
+    ):
+        if ack not in ("stream", "none") or not 1 <= window <= 16 or ack_ms < 1:
+            raise ValueError("ack: 'stream' or 'none'; window: 1 to 16; ack_ms: at least 1")
+        check_name(device)
+        ring = bytearray(4096) if ring is None else ring
+        self._nc = nc
+        spool = Spool(ring, path, flash_size, policy, sync_ms, max_payload, ack == "stream")
+        if ack == "stream":
+            from .acked import Acked
+
+            self._sender = Acked(nc, spool, device, window, ack_ms, duplicate_window_ms, domain)
+        else:
+            from .unacked import Unacked
+
+            self._sender = Unacked(nc, spool, window, ack_ms)
+        self._spool = spool
+        self.stats = spool.stats
+        self._server = None  # of the connection at hand,
+        self._reconnects = 0  # ... which is another one when either has changed
+
+    def __len__(self):
+        return len(self._spool)
+
+    @property
+    def last_error(self):
+        """Why the last reading was refused, or None."""
+        return self._sender.last_error
+
+    def put(self, subject, payload=b""):
+        """Take a reading; whether it was taken. Does not wait for the network, does not allocate.
+
+        payload: bytes-like, a str, or a `Payload`. Only when the ring is full it may write to flash.
+        ValueError: not a subject, or too long.
+        """
+        taken = self._spool.put(subject, payload)
+        if self._spool.gone:
+            self._tell_gone()
+        return taken
+
+    def sync(self):
+        """See to it that every reading put so far is in flash or acknowledged; whether it is so.
+
+        Writes one segment at most, and may delete a few.
+        """
+        done = self._spool.sync()
+        if self._spool.gone:
+            self._tell_gone()
+        return done
+
+    def poll(self):
+        """One turn: send what may be sent, move to flash what is to go there. Does not wait."""
+        self._spool.tend(self._nc.connected)
+        if self._spool.gone:
+            self._tell_gone()
+        self._sender.poll(self._is_connected())
+
+    def flush(self, timeout_ms=5000):
+        """Poll, the client too, until no reading waits any more; whether it is so in that time.
+
+        Before deep sleep: `outbox.flush() or outbox.sync()`. Not from a handler.
+        """
+        until = utime.ticks_add(utime.ticks_ms(), timeout_ms)
+        self.poll()
+        while not self._sender.is_idle():
+            left = utime.ticks_diff(until, utime.ticks_ms())
+            if left <= 0:
+                return False
+            self._nc.poll(min(left, 50))
+            self.poll()
+        return True
+
+    def close(self):
+        """Sync, and take no more acknowledgements. Allocates."""
+        self.sync()
+        self._sender.close()
+
+    def _is_connected(self):
+        """Whether there is a connection; if it is another one than before, the sender is told."""
+        nc = self._nc
+        if not nc.connected:
+            self._server = None
+            return False
+        if nc.server is not self._server or nc.stats.reconnects != self._reconnects:
+            self._server = nc.server
+            self._reconnects = nc.stats.reconnects
+            self._sender.reconnected()
+        return True
+
+    def _tell_gone(self):
+        """The spool had to give up some of the oldest readings."""
+        self._sender.forget(self._spool.gone)
+        self._spool.gone = 0
+
+
+def check_name(device):
+    """ValueError if a message id can't begin with it."""
+    for c in device:
+        if c not in _NAME_CHARACTERS:
+            raise ValueError("device: letters, digits, - and _ only")

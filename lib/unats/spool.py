@@ -1,0 +1,336 @@
+"""Where readings wait: a ring in RAM, and behind it segments in flash.
+
+    put -> ring -> (full, or nearly so and not draining) -> segments -> drain -> sent
+              \\-> (there is nothing older in flash) ------------------------/
+
+A reading is in one place only, from where it is sent: in flash what is older, in the ring what is
+newer. But `sync` writes copies of what is in the ring, small segments that are never read unless
+the board is restarted; they are deleted when their readings are done, or have gone to flash with the
+rest of the ring. `drain` is a second buffer like the ring, with the oldest segment read back.
+"""
+
+import utime
+from micropython import const
+
+from .octets import octets
+from .ring import HEADER, Ring
+
+_BUFFERS = (bytes, bytearray, memoryview, str)
+_REST_MS = const(30000)  # after flash failed it is left alone
+_COPIES = const(8)  # more of them are put together
+_SEQS = const(0x3FFFFFFF)
+_MAX_SUBJECT = const(200)
+_SUBJECTS = const(16)
+_MAX_RING = const(65535)  # two bytes for a record's length
+
+OLDEST = "oldest"
+NEWEST = "newest"
+REFUSE = "refuse"
+
+
+class Stats:
+    """Readings, counted since the board was started.
+
+    `acked`: acknowledged. `resent`: sent once more. `dropped`: given up because there was no room.
+    `damaged`: not readable in flash. `rejected`: larger than the stream or the server takes.
+    `unverified`: questions to the stream about readings that it may have, without an answer.
+    `unconfirmed`: sent without an acknowledgement, and not known to have arrived.
+    """
+
+    def __init__(self):
+        self.acked = self.resent = self.dropped = self.damaged = 0
+        self.rejected = self.unverified = self.unconfirmed = 0
+
+
+class Spool:
+    """The readings not yet done. `source` is the ring with the oldest ones, to be sent from its head.
+
+    `gone`: how many readings had to be given up at the head of `source`; whoever sends them sets it
+    to 0. `subject`, `body`, `size`: a reading that `take` has taken out, to be published.
+    copies: whether `sync` leaves the readings in the ring.
+    """
+
+    def __init__(self, buf, path, flash_size, policy, sync_ms, max_payload, copies):
+        if policy not in (OLDEST, NEWEST, REFUSE):
+            raise ValueError("policy: 'oldest', 'newest' or 'refuse'")
+        if not 64 <= len(buf) <= _MAX_RING:
+            raise ValueError("ring: 64 to %d bytes" % _MAX_RING)
+        self.ring = self.source = Ring(buf)
+        self.drain = self.log = None
+        self.stats = Stats()
+        self.gone = 0
+        self.start = 0
+        self.body = bytearray(max_payload)
+        self.size = 0
+        self.subject = b""
+        self._subjects = []  # the latest ones
+        self._policy = policy
+        self._copies = copies
+        self._sync_ms = sync_ms
+        self._sync_at = None  # the deadline for the reading that is the oldest one only in RAM,
+        self._sync_seq = 0  # ... of this sequence number
+        self._rest_until = None
+        self._seq = 0
+        self._done = -1  # the last one of this start that is
+        self._copy_ends = []  # the last sequence numbers of log.copies
+        if path is not None:
+            from .flashlog import FlashLog
+
+            self.log = FlashLog(path, flash_size)
+            self.drain = Ring(bytearray(len(buf)))
+            self.stats.unconfirmed = self.log.claimed
+            self.start = self.log.start
+
+    def __len__(self):
+        n = self.ring.count
+        if self.log is not None:
+            if self.drain.count:
+                n += self.drain.count - self._count(0)
+            for i in range(len(self.log.segments)):
+                n += self._count(i)
+        return n
+
+    def _count(self, i):
+        """How many readings the i-th segment holds, by its name."""
+        return int(self.log.segments[i][12:16], 16)
+
+    # Putting in
+
+    def put(self, subject, payload):
+        """Take a reading; False if there is no room and the policy is not to make it."""
+        subject = octets(subject)
+        if isinstance(payload, _BUFFERS):
+            payload = octets(payload)
+            return self._put(subject, payload, len(payload))
+        if hasattr(payload, "buffer"):
+            return self._put(subject, payload.buffer, payload.size)
+        raise ValueError("payload: give bytes, bytearray, memoryview, str or a Payload")
+
+    def _put(self, subject, payload, n):
+        at = self._place(len(subject), n)
+        if at < 0:
+            return False
+        self._write_head(at, subject, n)
+        self.ring.fill(at + HEADER + len(subject), payload, n)
+        self._seq = (self._seq + 1) & _SEQS
+        self.ring.add(at, self._seq)
+        return True
+
+    def _write_head(self, at, subject, n):
+        size = len(subject)
+        self.ring.begin(at, size, n)
+        at += HEADER
+        self.ring.fill(at, subject, size)
+        check_subject(self.ring.buf, at, size)
+
+    def _place(self, subject_size, n):
+        """Where in the ring a reading goes; -1: nowhere."""
+        need = HEADER + subject_size + n
+        if not 0 < subject_size <= _MAX_SUBJECT or n > len(self.body) or need > len(self.ring.buf):
+            raise ValueError("subject or payload: too long, or no subject")
+        at = self.ring.place(need)
+        return at if at >= 0 else self._make_room(need)
+
+    def _make_room(self, need):
+        """The ring is full: make room as the policy says; return where, or -1."""
+        at = -1
+        while at < 0:
+            if not self._spill(self._policy == OLDEST):
+                if self._policy != OLDEST:
+                    self.stats.dropped += self._policy == NEWEST
+                    return -1
+                self._drop_first()
+            at = self.ring.place(need)
+        return at
+
+    def _drop_first(self):
+        """Give up the ring's oldest reading."""
+        if self.source is self.ring:
+            self.gone += 1
+        self.ring.pop()
+        self.stats.dropped += 1
+
+    # To flash
+
+    def tend(self, connected):
+        """What is to be done from time to time: sync if it is time, move a full ring to flash."""
+        if self.log is None:
+            return
+        if self._sync_ms is not None:
+            self._sync_in_time()
+        if self.ring.used() * 4 > len(self.ring.buf) * 3:
+            if not connected or self.source is self.drain:
+                self._spill(False)
+
+    def _sync_in_time(self):
+        oldest = self._seq - self.ring.fresh
+        if not self.ring.fresh:
+            self._sync_at = None
+        elif self._sync_at is None or oldest != self._sync_seq:
+            self._sync_at = utime.ticks_add(utime.ticks_ms(), self._sync_ms)
+            self._sync_seq = oldest
+        elif is_over(self._sync_at, self._sync_ms):
+            self._sync_at = None
+            self.sync()
+
+    def sync(self):
+        """Write to flash what is only in the ring; whether all readings are in flash now."""
+        ring, log = self.ring, self.log
+        if not ring.fresh:
+            return True
+        if log is None or not log.limit:
+            return False
+        if not self._copies:
+            return self._spill(self._policy == OLDEST)
+        before = len(log.copies)
+        if before >= _COPIES:
+            ring.fresh = ring.count  # put them together
+        replaced = before if ring.fresh == ring.count else 0
+        name = self._write(ring.skip(ring.count - ring.fresh), ring.fresh)
+        if name is None:
+            return False
+        self._drop_copies(replaced)
+        log.copies.append(name)
+        self._copy_ends.append(self._seq)
+        ring.fresh = 0
+        return True
+
+    def _spill(self, may_drop):
+        """Move all that is in the ring to flash; False if that can't be.
+
+        may_drop: give up the oldest segments for it.
+        """
+        log, ring = self.log, self.ring
+        if log is None or not ring.count or not log.may_fit(ring) or self._resting():
+            return False
+        while not log.fits(ring):
+            if not self._drop_segment(may_drop):
+                return False
+        name = self._write(ring.head, ring.count)
+        while name is None:  # others have filled the flash
+            if not self._drop_segment(may_drop):
+                self._rest_until = utime.ticks_add(utime.ticks_ms(), _REST_MS)
+                return False
+            name = self._write(ring.head, ring.count)
+        self._drop_copies(len(log.copies))
+        log.add(name, ring.used())
+        if len(log.segments) == 1:  # it is what is being sent: no need to read it back
+            self.ring, self.drain = self.drain, ring
+            self.source = ring
+            self.start = log.start
+        self.ring.clear()
+        return True
+
+    def _resting(self):
+        if self._rest_until is not None and is_over(self._rest_until, _REST_MS):
+            self._rest_until = None
+        return self._rest_until is not None
+
+    def _write(self, at, count):
+        """Write the ring's last readings, so many from `at` on, as a segment; its name, or None."""
+        try:
+            return self.log.write(self.ring, at, count)
+        except (OSError, MemoryError) as e:
+            self.log.last_error = e
+            return None
+
+    def _drop_segment(self, may_drop):
+        """Give up the oldest segment; False if there is none, or it may not be."""
+        if not may_drop or not self.log.segments:
+            return False
+        n = self._count(0)
+        if self.drain.count:
+            n = self.drain.count
+            self.gone += n
+            self.drain.clear()
+            self.source = self.ring  # until `choose`
+        self.stats.dropped += n
+        self.log.drop_oldest()
+        return True
+
+    def _drop_copies(self, n):
+        """The oldest n copies are of no use any more."""
+        self.log.drop_copies(n)
+        while n:
+            self._copy_ends.pop(0)
+            n -= 1
+
+    # Taking out
+
+    def choose(self):
+        """Make `source` the ring that holds the oldest readings, and `start` tell when they were put."""
+        if self.log is None:
+            return
+        while not self.drain.count and self.log.segments:
+            self.start = self.log.load(self.drain, self._done)
+            self.stats.damaged = self.log.damaged
+            if not self.drain.count:
+                self.log.drop_oldest()
+        self.source = self.drain
+        if not self.drain.count:
+            self.source = self.ring
+            self.start = self.log.start
+
+    def take(self, at):
+        """Set `subject`, `body` and `size` to the reading at `at` of the source.
+
+        Allocates only for a subject that is none of the latest ones.
+        """
+        self.size = self.source.payload_into(self.body, at)
+        i = len(self._subjects)
+        while i:
+            i -= 1
+            if self.source.subject_is(at, self._subjects[i]):
+                self.subject = self._subjects[i]
+                return
+        self._remember(self.source.subject(at))
+
+    def _remember(self, subject):
+        if len(self._subjects) >= _SUBJECTS:
+            self._subjects.pop(0)
+        self._subjects.append(subject)
+        self.subject = subject
+
+    def claim(self):
+        """The oldest readings are being sent, and must not be sent once more after a restart."""
+        if self.source is self.drain and not self.log.segments[0].endswith(".sent"):
+            self.log.claim()
+
+    def is_old(self):
+        """Whether the readings of `source` are from before the board was restarted."""
+        return self.source is self.drain and self.start != self.log.start
+
+    def pop(self):
+        """The oldest reading of `source` is done."""
+        ring = self.source
+        if not self.is_old():
+            self._done = ring.seq(ring.head)
+        ring.pop()
+        if ring is self.drain:
+            if not ring.count:
+                self.log.drop_oldest()
+        elif self._copy_ends:
+            self._drop_done_copies()
+
+    def _drop_done_copies(self):
+        while self._copy_ends and self._copy_ends[0] <= self._done:
+            self._drop_copies(1)
+
+
+def is_over(deadline, ms):
+    """Whether a deadline of at most ms milliseconds is reached; also after a wrap of the ticks."""
+    return not 0 < utime.ticks_diff(deadline, utime.ticks_ms()) <= ms
+
+
+def check_subject(buf, at, n):
+    """ValueError if the n bytes at `at` are no subject to publish to."""
+    last = 46
+    end = at + n
+    while at < end:
+        c = buf[at]
+        if c <= 32 or c == 127 or c == last == 46:
+            raise ValueError("subject: empty token, space or control character")
+        last = c
+        at += 1
+    if last == 46:
+        raise ValueError("subject: empty, or an empty token at its end")

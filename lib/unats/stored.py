@@ -1,0 +1,90 @@
+"""What a stream holds already, of readings that may have been published long ago.
+
+A stream recognises a message id for its duplicate window only. But readings are published in order,
+with ids that grow; so whatever is not beyond the last id of its subject is in the stream.
+All of this allocates.
+"""
+
+import utime
+from micropython import const
+
+from .errors import NoResponders, NotConnected, Timeout
+from .jetstream import JetStream, JetStreamError
+from .spool import is_over
+
+
+_TRIES = const(24)  # longer than a dead connection goes unnoticed
+
+
+class Stored:
+    """The last id on each subject that matters, asked for when it is first wanted."""
+
+    def __init__(self, nc, domain, timeout_ms, stats):
+        self._nc = nc
+        self._js = JetStream(nc, domain)
+        self._timeout_ms = timeout_ms
+        self._stats = stats
+        self._last = {}  # None: it is being asked for
+        self._until = 0  # when the answer to the last question is not waited for any more
+        self._tries = 0
+        self._oversize = 0  # messages too large for the client, before the last question
+
+    def forget(self):
+        """What was found out may be outdated, and so may what is still asked."""
+        self._tries = 0
+        if self._last:
+            self._last = {}
+
+    def has(self, subject, id, prefix):
+        """Whether the message is in the stream; None: that is being found out, ask again.
+
+        Ids compare if they are equal but for what is behind `prefix` (an index, as in a slice).
+        False also if it can't be found out.
+        """
+        if subject not in self._last:
+            self._ask(subject)
+        last = self._last.get(subject)
+        if last is None:
+            if is_over(self._until, 2 * self._timeout_ms):  # its handler ran out of memory
+                self.forget()
+            return None
+        return len(last) == len(id) and last[:prefix] == id[:prefix] and last >= id
+
+    def _ask(self, subject):
+        answers = self._last
+
+        def answer(last, error):
+            if error is not None and self._may_come_yet(error):
+                del answers[subject]
+                return
+            answers[subject] = last or b""
+            if error is not None:
+                self._stats.unverified += 1
+
+        answers[subject] = None
+        self._until = utime.ticks_add(utime.ticks_ms(), 2 * self._timeout_ms)
+        self._oversize = self._nc.stats.oversize
+        if not self._js.last_id(subject.decode(), answer, self._timeout_ms):
+            del answers[subject]
+
+    def _may_come_yet(self, error):
+        """Whether to ask again: there was no answer, and it is not known why."""
+        self._tries += 1
+        if isinstance(error, NotConnected):
+            return True
+        if not isinstance(error, Timeout) or self._tries >= _TRIES:
+            return False
+        return self._nc.stats.oversize == self._oversize and "$JS" not in str(self._nc.last_error)
+
+
+def refusal(msg):
+    """The error that an answer to a publication is; None if it is none of JetStream's."""
+    if not msg.size:
+        return NoResponders("no stream takes this subject") if msg.status == 503 else None
+    try:
+        fields = msg.json()
+    except ValueError:
+        return None
+    if isinstance(fields, dict) and isinstance(fields.get("error"), dict):
+        return JetStreamError(fields["error"])
+    return None

@@ -1,0 +1,98 @@
+"""Sending without JetStream: each reading at most once.
+
+A reading leaves the queue when it is published. Behind each window full of them goes a message to
+this client itself, a marker; when that comes back the server has them all.
+"""
+
+import utime
+
+from .ids import random_hex, write_hex
+from .spool import is_over
+
+_NUMBERS = 0x3FFFFFFF
+
+
+class Unacked:
+    """Sends the readings of `spool`, `window` at a time. See `unats.outbox`."""
+
+    def __init__(self, nc, spool, window, wait_ms):
+        self._nc = nc
+        self._spool = spool
+        self._window = window
+        self._wait_ms = wait_ms
+        self.last_error = None
+        self._out = 0  # how many were published and not confirmed
+        self._marked = 0  # ... and how many of them before the marker that is on its way
+        self._until = 0  # when it is given up
+        self._marker = bytearray(("_INBOX.%s.00000000" % random_hex(22)).encode())
+        self._number = 0
+        self._token = memoryview(self._marker)[-8:]
+        self._inbox = nc.subscribe(bytes(self._marker[:-8]).decode() + "*", self._on_marker)
+
+    def close(self):
+        self._inbox.unsubscribe()
+
+    def is_idle(self):
+        """Whether all readings are sent, and confirmed or given up."""
+        return not self._out and not len(self._spool)
+
+    def forget(self, n):
+        """The oldest n readings are gone: none of those that were published."""
+
+    def reconnected(self):
+        """What was on its way may have arrived, and is not sent again."""
+        self._spool.stats.unconfirmed += self._out
+        self._out = self._marked = 0
+
+    def poll(self, connected):
+        """Publish what may be published."""
+        if self._marked and is_over(self._until, self._wait_ms):
+            self.reconnected()
+        if connected:
+            while self._out < self._window and self._publish():
+                pass
+            if self._out and not self._marked:
+                self._send_marker()
+
+    def _publish(self):
+        """Publish the oldest reading; False if there is none, or it has to wait."""
+        spool = self._spool
+        spool.choose()
+        if not spool.source.count:
+            return False
+        spool.take(spool.source.head)
+        spool.claim()
+        if not self._try():
+            return False
+        spool.pop()
+        return True
+
+    def _try(self):
+        try:
+            return self._queue(self._spool)
+        except ValueError:
+            return self._reject()
+
+    def _queue(self, spool):
+        if not self._nc.publish(spool.subject, spool.body, None, None, spool.size):
+            return False
+        self._out += 1
+        return True
+
+    def _reject(self):
+        self.last_error = ValueError("a reading is larger than this server takes")
+        self._spool.stats.rejected += 1
+        return True
+
+    def _send_marker(self):
+        self._number = (self._number + 1) & _NUMBERS
+        write_hex(self._token, 0, self._number, 8)
+        if self._nc.publish(self._marker, b""):
+            self._marked = self._out
+            self._until = utime.ticks_add(utime.ticks_ms(), self._wait_ms)
+
+    def _on_marker(self, msg):
+        if self._marked and msg.token_equals(2, self._token):
+            self._spool.stats.acked += self._marked
+            self._out -= self._marked
+            self._marked = 0
