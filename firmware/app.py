@@ -1,0 +1,325 @@
+"""The application of a board: publishes its readings, obeys commands, and never gives up.
+
+    sensors.<device>.<kind>    out: {"v":21.53,"seq":7}   seq counts the readings of that kind
+    devices.<device>.hello     out: on each connection, with the reasons of the last reset and
+                               of the last disconnection
+    devices.<device>.error     out: a sensor that begins to fail
+    devices.<device>.led       in:  on, off, toggle, or empty to read it; replies on or off
+    devices.<device>.info      in:  replies with the board's state as JSON
+
+It knows the hardware only as a `board` (see boards), time only as a `clock` (the utime module) and
+the network only as a `client` (unats.Client), so a test can give it others. Once connected, a turn
+of the loop allocates nothing unless something out of the ordinary has to be told.
+"""
+
+import gc
+import json
+import sys
+
+import unats
+from boards import machine_name
+from micropython import const
+
+_TURN_MS = const(250)  # longest time in one turn
+_START_AGAIN_MS = const(10000)
+_PAYLOAD_SIZE = const(64)
+
+_LED_HELP = b"error: send on, off or toggle, or nothing to read the LED"
+
+
+class Caught:
+    """A `with` block that ends up in `error` when it raises an Exception, instead of passing it on.
+
+    `except Exception as e` would need a frame that does not fit MicroPython's stack and is put on
+    the heap for each call; this one takes nothing from it.
+    """
+
+    def __init__(self):
+        self.error = None
+
+    def __enter__(self):
+        self.error = None
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, Exception):
+            self.error = error
+            return True
+        return False
+
+
+class Channel:
+    """One kind of reading: its sensor, where its readings go, and how it has fared."""
+
+    def __init__(self, device, kind, sensor):
+        self.kind = kind
+        self.sensor = sensor
+        self.subject = "sensors.%s.%s" % (device, kind)
+        self.seq = 0
+        self.fault = Caught()
+        self.errors = 0
+        self.failing = False
+
+
+class App:
+    """Everything a board does.
+
+    client      unats.Client; its on_event has to call on_event() here
+    clock       ticks_ms, ticks_add, ticks_diff and sleep_ms, as in utime
+    board       boards.Board
+    device      the board's name, one token of a subject
+    period_ms   time between two readings of each sensor
+    sensors     list of (kind, sensors.Sensor)
+    put         where readings go: put(subject, payload) -> bool, False when it was not taken.
+                The client's publish by default; a queue that survives outages fits in here
+    """
+
+    def __init__(self, client, clock, board, device, period_ms, sensors, put=None):
+        self.client = client
+        self.board = board
+        self.device = device
+        self.unsent = 0
+        self.faults = 0
+        self.connections = 0
+        self.disconnected = None
+        self._clock = clock
+        self._period_ms = period_ms
+        self._channels = [Channel(device, kind, sensor) for kind, sensor in sensors]
+        self._put = put or client.publish
+        self._payload = unats.Payload(_PAYLOAD_SIZE)
+        self._fault = Caught()
+        self._network = None
+        self._announce = False
+        self._due = None  # no readings before the first connection
+        self._start_at = None
+
+    def run(self):
+        """Run until Ctrl-C. Whatever goes wrong in a turn is reported, and the next one follows."""
+        try:
+            self.start()
+            while True:
+                self.turn()
+        except KeyboardInterrupt:
+            self.board.release_watchdog()
+            self.client.close()
+            self._say("stopped")
+
+    def start(self):
+        """Subscribe to the commands and start the watchdog; connecting is left to the loop."""
+        self._say("is a %s, last reset: %s" % (self.board.name, self.board.reset_cause()))
+        self.client.subscribe(self._subject("led"), self._on_led)
+        self.client.subscribe(self._subject("info"), self._on_info)
+        self.board.start_watchdog()
+
+    def turn(self):
+        """One turn of the loop, of at most a quarter of a second.
+
+        A turn that fails does not feed the watchdog: when nothing else helps, that restarts the
+        board.
+        """
+        with self._fault:
+            self._serve()
+            self._measure()
+            self.board.feed()
+        if self._fault.error is not None:
+            self._failed(self._fault.error)
+
+    def _failed(self, error):
+        self.faults += 1
+        with self._fault:  # with the heap full even telling it can fail
+            self._say("error in the loop:")
+            sys.print_exception(error)
+        self._clock.sleep_ms(_TURN_MS)
+
+    def on_event(self, client, event, detail):
+        """Take note of what the client tells; what follows from it is done in the loop."""
+        if event == unats.CONNECTED or event == unats.RECONNECTED:
+            self.connections += 1
+            self._announce = True
+        elif event == unats.DISCONNECTED:
+            self.disconnected = _reason(detail)
+            self._say("disconnected: " + self.disconnected)
+        elif event == unats.ERROR:
+            self._say("client: " + _reason(detail))
+
+    # Network
+
+    def _serve(self):
+        if self._reachable():
+            self.client.poll(self._wait())
+        else:
+            self._clock.sleep_ms(self._wait())
+        if self._announce and self.client.connected:
+            self._hello()
+
+    def _reachable(self):
+        """Say whether polling makes sense. Without a network it would only lengthen the waits
+        between the client's attempts, unless a connection is there that outlasts the gap."""
+        up = self.board.network_up()
+        if up is not self._network:
+            self._network = up
+            self._say("network is up" if up else "network is away")
+        if self.client.connected:
+            return True
+        if up:
+            self._keep_started()
+        return up
+
+    def _keep_started(self):
+        state = self.client.state
+        if state != unats.DISCONNECTED and state != unats.CLOSED:
+            return
+        now = self._clock.ticks_ms()
+        if self._start_at is not None and self._clock.ticks_diff(now, self._start_at) < 0:
+            return
+        self._start_at = self._clock.ticks_add(now, _START_AGAIN_MS)
+        try:
+            self.client.connect(wait=False)
+        except OSError as e:
+            self._say("cannot connect: " + _reason(e))
+
+    def _wait(self):
+        """Milliseconds until the next readings, at most a turn's length."""
+        if self._due is None:
+            return _TURN_MS
+        left = self._clock.ticks_diff(self._due, self._clock.ticks_ms())
+        if left < 0:
+            return 0
+        return left if left < _TURN_MS else _TURN_MS
+
+    def _hello(self):
+        gc.collect()  # importing and connecting leave garbage behind, what follows does not
+        hello = {
+            "board": self.board.name,
+            "reset": self.board.reset_cause(),
+            "connections": self.connections,
+            "disconnected": self.disconnected,
+        }
+        if not self.client.publish(self._subject("hello"), json.dumps(hello)):
+            return  # once more on the next turn
+        self._announce = False
+        self._say("connected")
+        if self._due is None:
+            self._due = self._clock.ticks_ms()
+
+    # Readings
+
+    def _measure(self):
+        if self._due is None:
+            return
+        now = self._clock.ticks_ms()
+        if self._clock.ticks_diff(now, self._due) < 0:
+            return
+        self._due = self._clock.ticks_add(self._due, self._period_ms)
+        if self._clock.ticks_diff(now, self._due) >= 0:  # fell behind: go on from here
+            self._due = self._clock.ticks_add(now, self._period_ms)
+        for channel in self._channels:
+            self._take(channel)
+
+    def _take(self, channel):
+        """Take one reading; a sensor that raises costs its own reading, and no other."""
+        with channel.fault:
+            self._publish(channel)
+        if channel.fault.error is not None:
+            self._sensor_failed(channel, channel.fault.error)
+
+    def _publish(self, channel):
+        if self._read(channel.sensor, channel.seq + 1):
+            channel.seq += 1
+            channel.failing = False
+            if not self._put(channel.subject, self._payload):
+                self.unsent += 1
+
+    def _read(self, sensor, seq):
+        """Build the payload of a reading; False if the sensor has nothing to say."""
+        value = sensor.read()
+        if value is None:
+            return False
+        if isinstance(value, float):
+            value = round(value * 10**sensor.decimals)
+        self._payload.clear().text('{"v":').fixed(value, sensor.decimals)
+        self._payload.text(',"seq":').int(seq).text("}")
+        return True
+
+    def _sensor_failed(self, channel, error):
+        channel.errors += 1
+        if channel.failing:
+            return
+        channel.failing = True
+        text = _reason(error)
+        self._say("sensor %s: %s" % (channel.kind, text))
+        report = {"sensor": channel.kind, "error": text, "errors": channel.errors}
+        self.client.publish(self._subject("error"), json.dumps(report))
+
+    # Commands
+
+    def _on_led(self, msg):
+        led = self.board.led
+        try:
+            if msg.size == 0:
+                lit = led()
+            elif msg.equals(b"on"):
+                lit = led(True)
+            elif msg.equals(b"off"):
+                lit = led(False)
+            elif msg.equals(b"toggle"):
+                lit = led(not led())
+            else:
+                msg.respond(_LED_HELP)
+                return
+        except OSError as e:
+            msg.respond("error: " + str(e))
+            return
+        msg.respond(b"on" if lit else b"off")
+
+    def _on_info(self, msg):
+        msg.respond(json.dumps(self.info()))
+
+    def info(self):
+        """Return the board's state. Garbage is collected first, so heap_used can be compared."""
+        readings = {}
+        errors = {}
+        for channel in self._channels:
+            readings[channel.kind] = channel.seq
+            if channel.errors:
+                errors[channel.kind] = channel.errors
+        try:
+            lit = self.board.led()
+        except OSError:
+            lit = None
+        return {
+            "device": self.device,
+            "board": self.board.name,
+            "machine": machine_name(),
+            "micropython": _version(sys.implementation.version),
+            "unats": getattr(unats, "__version__", "unknown"),
+            "uptime": self.board.uptime(),
+            "reset": self.board.reset_cause(),
+            "connections": self.connections,
+            "disconnected": self.disconnected,
+            "rssi": self.board.rssi(),
+            "led": lit,
+            "readings": readings,
+            "unsent": self.unsent,
+            "sensor_errors": errors,
+            "faults": self.faults,
+            "heap_used": self.board.heap_used(),
+            "heap_free": self.board.heap_free(),
+        }
+
+    def _subject(self, name):
+        return "devices.%s.%s" % (self.device, name)
+
+    def _say(self, text):
+        print("[%5d s] %s: %s" % (self.board.uptime(), self.device, text))
+
+
+def _version(parts):
+    """Turn (1, 29, 0, "preview") into 1.29.0-preview."""
+    text = "%d.%d.%d" % tuple(parts[:3])
+    return text + "-" + parts[3] if len(parts) > 3 and parts[3] else text
+
+
+def _reason(error):
+    if error is None:
+        return "closed"
+    return "%s: %s" % (type(error).__name__, error)

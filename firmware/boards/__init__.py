@@ -1,0 +1,89 @@
+"""Board support: all that the application wants of the hardware, behind one class.
+
+A port overrides what it has. None of these calls waits, and none that the loop makes allocates
+(except where the platform does). chip_temperature() and rssi() give None for "not here", led()
+raises OSError where there is no LED.
+"""
+
+import gc
+import sys
+
+
+class Board:
+    """A board without hardware: the base of the others."""
+
+    name = "board"
+    needs_wifi = False
+
+    def __init__(self, settings, clock):
+        self._clock = clock
+        self._seen = clock.ticks_ms()
+        self._uptime_s = 0
+        self._fraction_ms = 0
+
+    def default_name(self):
+        """Return a device name that stays the same over restarts, for settings without one."""
+        return self.name
+
+    def reset_cause(self):
+        """Return why the board started: "power-on", "watchdog", ..."""
+        return "unknown"
+
+    def uptime(self):
+        """Return the seconds since start. To be called at least every 6 days (ticks_ms wraps)."""
+        now = self._clock.ticks_ms()
+        passed = self._fraction_ms + self._clock.ticks_diff(now, self._seen)
+        self._seen = now
+        self._uptime_s += passed // 1000
+        self._fraction_ms = passed % 1000
+        return self._uptime_s
+
+    def heap_free(self):
+        """Return the free bytes of the heap."""
+        return gc.mem_free()
+
+    def heap_used(self):
+        """Collect garbage, then return the used bytes of the heap; takes some milliseconds."""
+        gc.collect()
+        return gc.mem_alloc()
+
+    def chip_temperature(self):
+        """Return the chip's temperature in hundredths of a degree Celsius, or None."""
+        return None
+
+    def rssi(self):
+        """Return the strength of the Wi-Fi signal in dBm, or None while there is none."""
+        return None
+
+    def led(self, on=None):
+        """Switch the LED if `on` is True or False; return whether it is lit now."""
+        raise OSError("no LED")
+
+    def network_up(self):
+        """Say whether there is a network. Called on every turn: keeps joining it meanwhile."""
+        return True
+
+    def start_watchdog(self):
+        """From here on the board restarts when feed() is not called for some seconds."""
+
+    def feed(self):
+        """Tell the watchdog that all is well."""
+
+    def release_watchdog(self):
+        """Give whoever interrupted the program time at the REPL, as far as the chip lets us."""
+
+
+def machine_name():
+    """Return what the interpreter says it runs on: "Raspberry Pi Pico W with RP2040", ..."""
+    return getattr(sys.implementation, "_machine", sys.platform)
+
+
+def find():
+    """Return the Board class for this machine."""
+    if sys.platform == "esp32":
+        from boards.esp32 import Esp32 as Board
+    elif sys.platform == "rp2":
+        from boards.rp2 import Rp2 as Board
+    else:
+        from boards.unix import Unix as Board
+    return Board

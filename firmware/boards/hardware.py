@@ -1,0 +1,73 @@
+"""What the boards with a `machine` module and Wi-Fi have in common."""
+
+import machine
+import network
+from binascii import hexlify
+
+from boards import Board
+from boards.wifi import Wifi
+
+
+def _output(pin):
+    try:
+        return machine.Pin(pin, machine.Pin.OUT)
+    except ValueError:
+        raise ValueError("settings.json: led_pin: this board cannot use GPIO %s for an LED" % pin)
+
+
+class HardwareBoard(Board):
+    """A real board; a port adds its temperature sensor, its LED and its watchdog's limits."""
+
+    needs_wifi = True
+    _WATCHDOG_MS = 8000
+    _LED = None  # what machine.Pin takes for the LED on board, or None if that is not known
+
+    def __init__(self, settings, clock):
+        super().__init__(settings, clock)
+        wlan = network.WLAN(network.STA_IF)
+        self._wifi = Wifi(wlan, settings.wifi_ssid, settings.wifi_password, clock)
+        self._use_watchdog = settings.watchdog
+        self._watchdog = None
+        pin = self._LED if settings.led_pin is None else settings.led_pin
+        self._led = None if pin is None else _output(pin)
+        self._led_active_low = settings.led_active_low
+        if self._led is not None:
+            self.led(False)
+
+    def default_name(self):
+        return self.name + "-" + hexlify(machine.unique_id()[-3:]).decode()
+
+    def reset_cause(self):
+        cause = machine.reset_cause()
+        # Each port has only some of these.
+        for constant, text in (
+            ("PWRON_RESET", "power-on"),
+            ("WDT_RESET", "watchdog"),
+            ("SOFT_RESET", "soft reset"),
+            ("DEEPSLEEP_RESET", "deep sleep"),
+            ("HARD_RESET", "reset pin"),
+        ):
+            if cause == getattr(machine, constant, None):
+                return text
+        return "unknown (%d)" % cause
+
+    def rssi(self):
+        return self._wifi.rssi()
+
+    def network_up(self):
+        return self._wifi.up()
+
+    def led(self, on=None):
+        if self._led is None:
+            raise OSError("no LED known on this board: set led_pin in settings.json")
+        if on is not None:
+            self._led.value(on != self._led_active_low)
+        return bool(self._led.value()) != self._led_active_low
+
+    def start_watchdog(self):
+        if self._use_watchdog:
+            self._watchdog = machine.WDT(timeout=self._WATCHDOG_MS)
+
+    def feed(self):
+        if self._watchdog is not None:
+            self._watchdog.feed()

@@ -1,0 +1,45 @@
+"""Joining a Wi-Fi network without waiting for it, the same way on every board that has Wi-Fi."""
+
+from micropython import const
+
+_JOIN_AGAIN_MS = const(15000)  # an attempt that has not led anywhere by then is started afresh
+
+
+class Wifi:
+    """Keeps `wlan` (a network.WLAN in station mode) joined to one network."""
+
+    def __init__(self, wlan, ssid, password, clock):
+        self._wlan = wlan
+        self._ssid = ssid
+        self._password = password
+        self._clock = clock
+        self._join_at = clock.ticks_ms()
+        wlan.active(True)
+
+    def up(self):
+        """Say whether the network is there; start (again) to join it when it is time to."""
+        if self._wlan.isconnected():
+            self._join_at = self._clock.ticks_ms()
+            return True
+        if self._clock.ticks_diff(self._clock.ticks_ms(), self._join_at) >= 0:
+            self._join_at = self._clock.ticks_add(self._clock.ticks_ms(), _JOIN_AGAIN_MS)
+            self._join()
+        return False
+
+    def rssi(self):
+        """Return the strength of the signal in dBm, or None while there is none."""
+        try:
+            return self._wlan.status("rssi") if self._wlan.isconnected() else None
+        except OSError:  # ESP32 raises when the access point went away this moment
+            return None
+
+    def _join(self):
+        # connect() during an attempt is an error on ESP32; on the Pico W nothing else ends one.
+        try:
+            self._wlan.disconnect()
+            if self._password is None:
+                self._wlan.connect(self._ssid)
+            else:
+                self._wlan.connect(self._ssid, self._password)
+        except OSError as e:
+            print("Wi-Fi: cannot start to join:", e, "- tried again in 15 s")
