@@ -1,0 +1,64 @@
+"""Puts the code under test on the path, with MicroPython's modules in front of it; fixtures."""
+
+import sys
+
+import pytest
+
+import support.paths as paths
+
+for _folder in (paths.DEVICE, paths.FIRMWARE, paths.LIB, paths.SHIM):
+    sys.path.insert(0, str(_folder))
+
+import micropython  # noqa: E402,F401  makes viper's names known
+
+from support.hostile import HostileServer  # noqa: E402
+from support.nats_server import NatsServer  # noqa: E402
+from support.peer import Peer  # noqa: E402
+
+
+@pytest.fixture
+def nats_server():
+    """A running NatsServer."""
+    with NatsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def start_nats_server(request):
+    """Starts NatsServers with the arguments of one's own; each ends with the test."""
+
+    def start(*args, **options):
+        server = NatsServer(*args, **options)
+        request.addfinalizer(server.stop)
+        return server.start()
+
+    return start
+
+
+@pytest.fixture
+def peer(nats_server):
+    """The official Python client, connected to nats_server."""
+    with Peer(nats_server.url) as peer:
+        yield peer
+
+
+@pytest.fixture
+def hostile_server(request):
+    """Starts HostileServers that play the given scripts; each ends with the test."""
+
+    def start(*scripts):
+        server = HostileServer(*scripts)
+        request.addfinalizer(server.stop)
+        return server.__enter__()
+
+    return start
+
+
+@pytest.fixture
+def ticks():
+    """utime's clock, to be set with ticks.set_ticks_ms(); real again after the test."""
+    import utime
+
+    offset = utime._offset
+    yield utime
+    utime._offset = offset

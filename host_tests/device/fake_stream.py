@@ -1,0 +1,208 @@
+"""A client and a server with one stream, for tests of what publishes through them; no bytes, no time.
+
+    nc = FakeClient()
+    outbox = Outbox(nc, "dev", ...)
+    nc.up()
+    outbox.poll()          # what it publishes is in nc.sent
+    nc.serve()             # the stream stores it, and acknowledges
+
+`serve` does what a server does between two calls of poll. A test sets beforehand what goes wrong:
+
+    nc.full             publish returns False
+    nc.lose_messages    so many of the next messages get lost
+    nc.lose_acks        so many of the next acknowledgements get lost
+    nc.deaf             nothing gets back to the client any more, until the next connection
+    nc.refuse           a JetStream error as a dict, or "no responders", for every message
+    nc.no_api           questions to the stream time out
+    nc.window           how many of the last ids the stream recognises
+"""
+
+import json
+
+
+def _bytes(data, n=-1):
+    data = data.encode() if isinstance(data, str) else bytes(data)
+    return data if n < 0 else data[:n]
+
+
+class FakeMsg:
+    def __init__(self, subject, data, status=None):
+        self._subject = subject
+        self.data = data
+        self.size = len(data)
+        self.status = status
+
+    def startswith(self, prefix):
+        return self.data.startswith(prefix)
+
+    def token_equals(self, i, token):
+        return self._subject.split(b".")[i] == bytes(token)
+
+    def json(self):
+        return json.loads(self.data)
+
+
+class Server:
+    def __init__(self, headers=True, max_payload=1048576):
+        self.headers = headers
+        self.max_payload = max_payload
+
+
+class Stats:
+    reconnects = oversize = 0
+
+
+class Subscription:
+    def __init__(self, handler):
+        self.handler = handler
+
+    def unsubscribe(self):
+        self.handler = None
+
+
+class Sent:
+    """A message that was published."""
+
+    def __init__(self, subject, data, reply, headers):
+        self.subject = subject
+        self.data = data
+        self.reply = reply
+        self.headers = headers
+
+    @property
+    def id(self):
+        return id_of(self.headers)
+
+
+def id_of(headers):
+    start = headers.find(b"Nats-Msg-Id: ") + 13
+    return headers[start : headers.find(b"\r\n", start)]
+
+
+class FakeClient:
+    def __init__(self):
+        self.connected = False
+        self.server = Server()
+        self.stats = Stats()
+        self.full = self.no_api = self.deaf = False
+        self.lose_messages = self.lose_acks = 0
+        self.refuse = self.last_error = None
+        self.window = 1000000
+        self.sent = []  # published, not yet served
+        self.log = []  # every message ever published
+        self.stored = []  # what the stream holds
+        self.questions = []  # API names that were called
+        self.polls = 0
+        self._forgotten = 0  # stored messages whose ids are not known any more
+        self._sub = None
+        self._asked = []
+
+    # The client
+
+    def up(self):
+        """A connection is there, another one than before."""
+        self.connected = True
+        self.deaf = False
+        self.server = Server(self.server.headers, self.server.max_payload)
+
+    def down(self):
+        """It is lost, with all that was on its way."""
+        self.connected = False
+        self.sent = []
+        asked, self._asked = self._asked, []
+        for _, _, handler in asked:
+            handler(None)
+
+    def subscribe(self, subject, handler):
+        self._sub = Subscription(handler)
+        return self._sub
+
+    def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
+        if not self.connected or self.full:
+            return False
+        size = len(payload) if n < 0 else n
+        if size + len(headers or b"") > self.server.max_payload:
+            raise ValueError("payload: larger than the server's max_payload")
+        message = Sent(_bytes(subject), _bytes(payload, n), _bytes(reply or b""), _bytes(headers or b""))
+        self.sent.append(message)
+        self.log.append(message)
+        return True
+
+    def request(self, subject, payload=b"", timeout_ms=2000, headers=None, handler=None):
+        if not self.connected or self.full:
+            return False
+        self._asked.append((subject, payload, handler))
+        return True
+
+    def poll(self, timeout_ms=0):
+        self.polls += 1
+        self.serve()
+        return 0
+
+    # The server
+
+    def serve(self):
+        """Handle all that has been published, and answer."""
+        sent, self.sent = self.sent, []
+        for message in sent:
+            if self.lose_messages:
+                self.lose_messages -= 1
+            else:
+                self._handle(message)
+        self.answer()
+
+    def answer(self):
+        """Answer the questions, the answers to which are further questions."""
+        while self._asked and not self.deaf:
+            name, body, handler = self._asked.pop(0)
+            self.questions.append(name)
+            answer = None if self.no_api else self._answer(name, json.loads(body))
+            handler(None if answer is None else FakeMsg(b"", answer))
+
+    def forget_ids(self):
+        """The duplicate window is over for all that is stored."""
+        self._forgotten = len(self.stored)
+
+    def acknowledge(self, message, data=None, status=None):
+        """Answer a message; data: with something else than its PubAck."""
+        if data is None:
+            data = b'{"stream":"S", "seq":%d}' % len(self.stored)
+        if message.reply and self._sub.handler and not self.deaf:
+            self._sub.handler(FakeMsg(message.reply, data, status))
+
+    def _handle(self, message):
+        if not message.headers:  # no stream
+            self.stored.append(message)
+            if self._sub.handler and message.subject.startswith(b"_INBOX."):
+                self.stored.pop()
+                self._sub.handler(FakeMsg(message.subject, b""))
+        elif self.refuse == "no responders":
+            self.acknowledge(message, b"", 503)
+        elif self.refuse:
+            self.acknowledge(message, json.dumps({"error": self.refuse, "stream": "S", "seq": 0}).encode())
+        else:
+            self._store(message)
+
+    def _store(self, message):
+        known = self.stored[max(self._forgotten, len(self.stored) - self.window) :]
+        if message.id not in [m.id for m in known]:
+            self.stored.append(message)
+        if self.lose_acks:
+            self.lose_acks -= 1
+        else:
+            self.acknowledge(message)
+
+    def _answer(self, name, body):
+        if name == "$JS.API.STREAM.NAMES":
+            return b'{"total":1,"streams":["S"]}'
+        found = [m for m in self.stored if m.subject == body["last_by_subj"].encode()]
+        if not found:
+            return b'{"error":{"code":404,"err_code":10037,"description":"no message found"}}'
+        from binascii import b2a_base64
+
+        headers = bytes(b2a_base64(found[-1].headers)).strip().decode()
+        return json.dumps({"message": {"hdrs": headers}}).encode()
+
+    def texts(self):
+        """The payloads in the stream."""
+        return [m.data for m in self.stored]

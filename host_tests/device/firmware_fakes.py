@@ -1,0 +1,222 @@
+"""Stand-ins for what the device application talks to: a clock, a board, a client and sensors.
+
+FakeClock is moved by hand (sleeping and polling move it), so no test depends on real time.
+"""
+
+import os
+import random
+import sys
+
+import unats
+import utime
+from boards import Board
+from sensors import Sensor
+
+PERIOD_MS = 1000
+
+if not hasattr(os, "getenv"):  # MicroPython without an operating system
+    os.getenv = lambda name: None
+if not hasattr(sys, "print_exception"):  # MicroPython's
+    sys.print_exception = lambda error, file=None: print(repr(error))
+
+
+class Scratch:
+    """A directory of its own, entered until leave(), which removes it and the files in it."""
+
+    def __init__(self):
+        self._back = os.getcwd()
+        unique = "%x-%x" % (utime.ticks_us(), random.getrandbits(30))
+        self.path = (os.getenv("TMPDIR") or "/tmp") + "/unats-test-" + unique
+        os.mkdir(self.path)
+        os.chdir(self.path)
+
+    def leave(self):
+        for name in os.listdir():
+            os.remove(name)
+        os.chdir(self._back)
+        os.rmdir(self.path)
+
+
+class FakeClock:
+    """As utime on a 32-bit board: ticks wrap at 2**30."""
+
+    PERIOD = 1 << 30
+
+    def __init__(self, start=0):
+        self.now = start
+        self.limit = None  # sleeping does not go beyond
+
+    def ticks_ms(self):
+        return self.now % self.PERIOD
+
+    def ticks_add(self, ticks, delta):
+        return (ticks + delta) % self.PERIOD
+
+    def ticks_diff(self, a, b):
+        half = self.PERIOD // 2
+        return (a - b + half) % self.PERIOD - half
+
+    def sleep_ms(self, ms):
+        self.now += ms
+        if self.limit is not None and self.now > self.limit:
+            self.now = self.limit
+
+
+class FakeBoard(Board):
+    name = "fake"
+
+    def __init__(self, clock):
+        super().__init__(None, clock)
+        self.network = True
+        self.lit = False
+        self.temperature = 2153
+        self.fed_at = None
+        self.longest_hunger_ms = 0
+        self.released = False
+
+    def reset_cause(self):
+        return "power-on"
+
+    def chip_temperature(self):
+        return self.temperature
+
+    def heap_free(self):
+        return 100000
+
+    def heap_used(self):
+        return 40000
+
+    def rssi(self):
+        return -60 if self.network else None
+
+    def led(self, on=None):
+        if self.lit is None:
+            raise OSError("no LED known")
+        if on is not None:
+            self.lit = on
+        return self.lit
+
+    def network_up(self):
+        return self.network
+
+    def start_watchdog(self):
+        self.fed_at = self._clock.ticks_ms()
+
+    def feed(self):
+        now = self._clock.ticks_ms()
+        hunger = self._clock.ticks_diff(now, self.fed_at)
+        if hunger > self.longest_hunger_ms:
+            self.longest_hunger_ms = hunger
+        self.fed_at = now
+
+    def release_watchdog(self):
+        self.released = True
+
+
+class FakeMsg:
+    def __init__(self, data):
+        self._data = data
+        self.size = len(data)
+        self.replies = []
+
+    def equals(self, data):
+        return self._data == data
+
+    def respond(self, payload):
+        self.replies.append(payload if isinstance(payload, bytes) else payload.encode())
+        return True
+
+
+class FakeClient:
+    """Connects when it is polled, as long as `server` is True."""
+
+    def __init__(self, clock):
+        self._clock = clock
+        self.app = None
+        self.server = True
+        self.state = unats.DISCONNECTED
+        self.connected = False
+        self.published = []
+        self.handlers = {}
+        self.starts = 0
+        self.polls = 0
+        self.longest_wait_ms = 0
+        self.inbox = []
+        self.closed = False
+        self.connections = 0
+        self.connect_error = None
+        self.poll_error = None
+
+    def subscribe(self, subject, handler):
+        self.handlers[subject] = handler
+
+    def connect(self, wait=True):
+        assert wait is False
+        self.starts += 1
+        if self.connect_error:
+            raise self.connect_error
+        self.state = unats.CONNECTING
+
+    def poll(self, timeout_ms=0):
+        self.polls += 1
+        self.longest_wait_ms = max(self.longest_wait_ms, timeout_ms)
+        if self.poll_error:
+            raise self.poll_error
+        if self.server and self.state in (unats.CONNECTING, unats.RECONNECTING):
+            self._up()
+            return 0
+        self._clock.sleep_ms(timeout_ms)
+        count = 0
+        while self.inbox:
+            handler, msg = self.inbox.pop(0)
+            handler(msg)
+            count += 1
+        return count
+
+    def publish(self, subject, payload=b""):
+        if not self.connected:
+            return False
+        self.published.append((subject, as_text(payload)))
+        return True
+
+    def close(self):
+        self.closed = True
+
+    def _up(self):
+        self.state = unats.CONNECTED
+        self.connected = True
+        self.connections += 1
+        first = self.connections == 1
+        self.app.on_event(self, unats.CONNECTED if first else unats.RECONNECTED, None)
+
+    # for the tests
+
+    def lose(self, error=None):
+        self.state = unats.RECONNECTING
+        self.connected = False
+        self.app.on_event(self, unats.DISCONNECTED, error)
+
+    def send(self, subject, data):
+        msg = FakeMsg(data)
+        self.inbox.append((self.handlers[subject], msg))
+        return msg
+
+    def texts(self, subject):
+        return [text for s, text in self.published if s == subject]
+
+
+class FakeSensor(Sensor):
+    def __init__(self, value, decimals=0):
+        self.value = value
+        self.decimals = decimals
+
+    def read(self):
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+def as_text(payload):
+    if isinstance(payload, unats.Payload):
+        payload = payload.buffer[: payload.size]
+    return payload if isinstance(payload, str) else bytes(payload).decode()

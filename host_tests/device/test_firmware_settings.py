@@ -1,0 +1,220 @@
+"""settings.json: what is taken, and what is said about every mistake."""
+
+import json
+import unittest
+
+import settings
+from firmware_fakes import Scratch
+
+GOOD = {"server": "nats://10.0.0.1:4222", "wifi_ssid": "net", "wifi_password": "wifi-secret"}
+FILE = "test-settings.json"
+
+
+def mistakes(needs_wifi=True, **changes):
+    values = dict(GOOD)
+    values.update(changes)
+    return settings.check(values, needs_wifi)
+
+
+def without(field, needs_wifi=True):
+    values = dict(GOOD)
+    del values[field]
+    return settings.check(values, needs_wifi)
+
+
+class Values(unittest.TestCase):
+    def assert_wrong(self, found, field, *words):
+        self.assertEqual([name for name, _ in found], [field])
+        for word in words:
+            self.assertIn(word, found[0][1])
+
+    def test_the_least_there_can_be(self):
+        self.assertEqual(mistakes(), [])
+        self.assertEqual(settings.check({"server": "10.0.0.1"}, False), [])
+
+    def test_everything_there_can_be(self):
+        found = mistakes(
+            user="u",
+            password="p",
+            device="greenhouse-7_b",
+            period_s=0.5,
+            led_pin=2,
+            led_active_low=True,
+            watchdog=False,
+        )
+        self.assertEqual(found, [])
+        self.assertEqual(mistakes(token="t"), [])
+
+    def test_not_an_object(self):
+        for values in ([], "x", 3, None):
+            self.assert_wrong(settings.check(values), "the file", "one JSON object")
+
+    def test_unknown_keys_are_reported_with_the_known_ones(self):
+        self.assert_wrong(mistakes(perod_s=3), "perod_s", "not a setting", "period_s")
+
+    def test_server_missing(self):
+        self.assert_wrong(without("server"), "server", "missing", "nats://")
+
+    def test_server_addresses_that_are_taken(self):
+        for url in (
+            "nats://host",
+            "host:4222",
+            "10.0.0.1",
+            "nats://u:p@host:4222",
+            "nats://[::1]:4222",
+            "nats://[::1]",
+            ["nats://a:1", "b"],
+        ):
+            self.assertEqual(mistakes(server=url), [], url)
+
+    def test_server_addresses_that_are_not(self):
+        for url in (
+            "",
+            "http://host:80",
+            "nats://",
+            "nats://host:",
+            "nats://host:port",
+            "nats://host:0",
+            "nats://host:65536",
+            "nats://my host:4222",
+            "nats://host:4222/path",
+            "host\n",
+            4222,
+            [],
+            {},
+            ["nats://ok:4222", 7],
+            ["nats://ok:4222", "bad host"],
+        ):
+            found = mistakes(server=url)
+            self.assertEqual([name for name, _ in found], ["server"], url)
+
+    def test_the_wrong_one_of_several_servers_is_named(self):
+        self.assert_wrong(mistakes(server=["a", "b:x"]), "server", "number 2")
+
+    def test_what_is_said_about_a_server_does_not_hold_its_password(self):
+        for url in ("http://me:secret@host", "nats://me:secret@host:x", "nats://me:secret@ho st"):
+            found = mistakes(server=url)
+            self.assertEqual(len(found), 1)
+            self.assertEqual("secret" in found[0][1], False)
+
+    def test_credentials(self):
+        self.assert_wrong(mistakes(user="u"), "user", "password")
+        self.assert_wrong(mistakes(password="p"), "user", "missing")
+        self.assert_wrong(mistakes(token="t", user="u", password="p"), "user", "token")
+        self.assert_wrong(mistakes(token=3), "token", "text")
+        self.assert_wrong(mistakes(token=""), "token", "empty", "leave")
+
+    def test_wifi(self):
+        self.assert_wrong(without("wifi_ssid"), "wifi_ssid", "missing", "Wi-Fi")
+        self.assertEqual(without("wifi_ssid", needs_wifi=False), [])
+        self.assertEqual(without("wifi_password"), [])
+        self.assert_wrong(mistakes(wifi_ssid="x" * 33), "wifi_ssid", "32 bytes")
+        self.assert_wrong(mistakes(wifi_ssid=7), "wifi_ssid", "text")
+        self.assert_wrong(mistakes(wifi_password="short"), "wifi_password", "8 to 63")
+        self.assert_wrong(mistakes(wifi_password=""), "wifi_password", "empty", "leave")
+
+    def test_device(self):
+        for name in ("a.b", "a b", "*", ">", "caf\u00e9", "a/b"):
+            self.assert_wrong(mistakes(device=name), "device", "letters, digits")
+        self.assert_wrong(mistakes(device="x" * 33), "device", "32")
+        self.assert_wrong(mistakes(device=""), "device", "empty")
+        self.assert_wrong(mistakes(device=7), "device", "text")
+
+    def test_period(self):
+        for value in (0, 0.05, -1, 86401):
+            self.assert_wrong(mistakes(period_s=value), "period_s", "between 0.1 and 86400")
+        for value in ("10", None, True, [1]):
+            self.assert_wrong(mistakes(period_s=value), "period_s", "number of seconds")
+
+    def test_pin_and_switches(self):
+        for value in (-1, 49, "2", True, 2.5):
+            self.assert_wrong(mistakes(led_pin=value), "led_pin", "GPIO")
+        for field in ("watchdog", "led_active_low"):
+            for value in ("true", 1, None):
+                self.assert_wrong(mistakes(**{field: value}), field, "true or false")
+
+    def test_all_mistakes_are_reported_at_once(self):
+        values = {"server": "x:y", "wifi_password": "s", "device": "a.b", "period_s": 0, "oops": 1}
+        fields = sorted([name for name, _ in settings.check(values)])
+        expected = ["device", "oops", "period_s", "server", "wifi_password", "wifi_ssid"]
+        self.assertEqual(fields, expected)
+
+
+class File(unittest.TestCase):
+    def setUp(self):
+        self.scratch = Scratch()
+
+    def tearDown(self):
+        self.scratch.leave()
+
+    def write(self, text):
+        with open(FILE, "w") as file:
+            file.write(text)
+
+    def assert_refused(self, text, *words):
+        self.write(text)
+        try:
+            settings.load(FILE)
+            message = None
+        except settings.SettingsError as e:
+            message = str(e)
+        self.assertTrue(message is not None, "was taken")
+        for word in words:
+            self.assertIn(word, message)
+        return message
+
+    def test_loads_with_defaults(self):
+        self.write(json.dumps(GOOD))
+        loaded = settings.load(FILE)
+        self.assertEqual(loaded.servers, ["nats://10.0.0.1:4222"])
+        self.assertEqual(loaded.wifi_ssid, "net")
+        self.assertEqual(loaded.period_ms, 10000)
+        self.assertEqual(loaded.watchdog, True)
+        self.assertIsNone(loaded.device)
+        self.assertIsNone(loaded.user)
+
+    def test_loads_what_is_given(self):
+        given = dict(GOOD)
+        given.update({"server": ["a:1", "b:2"], "period_s": 0.25, "device": "d", "token": "t"})
+        self.write(json.dumps(given))
+        loaded = settings.load(FILE)
+        self.assertEqual(loaded.servers, ["a:1", "b:2"])
+        self.assertEqual(loaded.period_ms, 250)
+        self.assertEqual((loaded.device, loaded.token), ("d", "t"))
+
+    def test_broken_json(self):
+        self.assert_refused('{"server: "x"}', FILE, "not valid JSON")
+
+    def test_empty_file(self):
+        self.assert_refused(" \n", FILE, "empty", "settings.example.json")
+
+    def test_the_message_has_a_line_for_each_mistake(self):
+        message = self.assert_refused('{"server": "a:b", "perod_s": 3}', "3 mistakes", "nothing was started")
+        self.assertEqual(len(message.split("\n")), 4)
+
+    def test_one_mistake_is_not_called_mistakes(self):
+        self.assert_refused('{"server": "a:1"}', "1 mistake;")
+
+    def test_secrets_are_not_in_repr_or_str(self):
+        given = dict(GOOD)
+        given.update({"server": "nats://u:url-secret@h", "token": "token-secret"})
+        self.write(json.dumps(given))
+        loaded = settings.load(FILE)
+        for text in (repr(loaded), str(loaded), "%s" % loaded):
+            self.assertEqual("secret" in text, False, text)
+
+
+class MissingFile(unittest.TestCase):
+    def test_it_says_what_to_copy(self):
+        try:
+            settings.load("no-such-settings.json")
+            message = None
+        except settings.SettingsError as e:
+            message = str(e)
+        self.assertTrue(message is not None, "was taken")
+        self.assertIn("no-such-settings.json", message)
+        self.assertIn("settings.example.json", message)
+
+
+if __name__ == "__main__":
+    unittest.main()

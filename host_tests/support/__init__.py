@@ -1,0 +1,1 @@
+"""What the tests need around the code they test: interpreters, servers, peers."""

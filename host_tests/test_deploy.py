@@ -1,0 +1,288 @@
+"""Deployment onto a board, through mpremote's own command line, and installation with mip.
+
+The board is MicroPython's Unix port at the end of a serial line (fake_board.py).
+"""
+
+import functools
+import http.server
+import io
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+
+import deploy  # noqa: E402
+import package  # noqa: E402
+import toolchain  # noqa: E402
+from fake_board import FakeBoard  # noqa: E402
+
+MICROPYTHON = toolchain.binary("micropython")
+LIBRARY = sorted(path.name for path in toolchain.PACKAGE.glob("*.py"))
+BYTECODE_ONLY = 0x0306  # a board that loads .mpy 6.3, without machine code
+
+
+@pytest.fixture
+def server():
+    with toolchain.Server() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(tmp_path, server):
+    path = tmp_path / "settings.json"
+    path.write_text(
+        json.dumps({"server": f"nats://127.0.0.1:{server.port}", "wifi_ssid": "lab", "device": "fake-1", "period_s": 0.2})
+    )
+    return path
+
+
+@pytest.fixture
+def flash(tmp_path):
+    folder = tmp_path / "flash"
+    folder.mkdir()
+    return folder
+
+
+def run(board, settings, *arguments):
+    command = [sys.executable, str(toolchain.ROOT / "tools/deploy.py"), "--port", board.port, "--settings", str(settings)]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
+
+
+def first_reading(server):
+    """Wait for a reading of the board's application; its subject."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(b'CONNECT {"verbose":false}\r\nSUB sensors.> 1\r\n')
+        for line in connection.makefile("rb"):
+            if line.startswith(b"MSG "):
+                return line.split()[1].decode()
+    raise AssertionError("the server closed the connection")
+
+
+def written(board):
+    return [event[1] for event in board.events if event[0] == "write"]
+
+
+def tree(flash):
+    return sorted(path.relative_to(flash).as_posix() for path in flash.rglob("*") if path.is_file())
+
+
+def test_py_deployment_puts_everything_on_the_board_and_starts_it(server, settings, flash):
+    with FakeBoard(MICROPYTHON, flash) as board:
+        done = run(board, settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        for target, source in deploy.sources().items():
+            assert (flash / target).read_bytes() == source.read_bytes()
+        assert (flash / "settings.json").read_bytes() == settings.read_bytes()
+        assert first_reading(server).startswith("sensors.fake-1.")
+        assert board.events[-2:] == [("write", "main.py"), "hard reset"]
+
+
+def test_mpy_deployment_runs_with_machine_code_for_the_board(server, settings, flash):
+    with FakeBoard(MICROPYTHON, flash) as board:
+        done = run(board, settings, "--mpy")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "kernels for x64" in done.stdout
+        assert {path.suffix for path in (flash / "lib/unats").iterdir()} == {".mpy"}
+        assert sorted(path.name for path in flash.glob("*.py")) == ["boot.py", "main.py"]
+        kernels = (flash / "lib/unats/kernels.mpy").read_bytes()
+        assert kernels[2] >> 2 == deploy.ARCHITECTURES.index("x64")
+        assert first_reading(server).startswith("sensors.fake-1.")
+
+
+def test_mpy_deployment_runs_as_bytecode_on_a_board_without_machine_code(server, settings, flash):
+    with FakeBoard(MICROPYTHON, flash, mpy=BYTECODE_ONLY) as board:
+        done = run(board, settings, "--mpy")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "kernels as bytecode" in done.stdout
+        assert (flash / "lib/unats/kernels.mpy").read_bytes()[2] == 0
+        assert first_reading(server).startswith("sensors.fake-1.")
+
+
+def test_what_has_not_changed_is_not_written_again(settings, flash):
+    with FakeBoard(MICROPYTHON, flash) as board:
+        assert run(board, settings).returncode == 0
+        (flash / "app.py").write_text("old")
+        board.events.clear()
+        assert run(board, settings).returncode == 0
+        assert written(board) == ["app.py", "main.py"]
+
+
+def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, flash):
+    with FakeBoard(MICROPYTHON, flash) as board:
+        assert run(board, settings).returncode == 0
+        (flash / "lib/unats/gone.py").write_text("")
+        (flash / "lib/other.py").write_text("")
+        (flash / "mine.py").write_text("")
+        assert run(board, settings, "--mpy").returncode == 0
+        compiled = tree(flash)
+        assert run(board, settings).returncode == 0
+        plain = tree(flash)
+    assert "lib/unats/client.mpy" in compiled and "lib/unats/client.py" not in compiled
+    assert "settings.mpy" in compiled and "settings.py" not in compiled and "settings.json" in compiled
+    assert "lib/unats/client.py" in plain and not [path for path in plain if path.endswith(".mpy")]
+    for files in (compiled, plain):
+        assert "lib/unats/gone.py" not in files and {"lib/other.py", "mine.py"} <= set(files)
+
+
+def test_a_running_application_is_replaced(server, settings, flash):
+    (flash / "main.py").write_text("import time\nwhile True:\n    time.sleep_ms(10)\n")
+    with FakeBoard(MICROPYTHON, flash) as board:
+        assert run(board, settings).returncode == 0
+        assert first_reading(server).startswith("sensors.fake-1.")
+
+
+def test_nothing_starts_when_the_client_does_not_import_on_the_board(settings, flash, tmp_path, monkeypatch, capfd):
+    broken = tmp_path / "unats"
+    shutil.copytree(toolchain.PACKAGE, broken)
+    (broken / "__init__.py").write_text("import no_such_module\n")
+    monkeypatch.setattr(deploy, "PACKAGE", broken)
+    (flash / "main.py").write_text("")
+    with FakeBoard(MICROPYTHON, flash) as board:
+        with pytest.raises(deploy.ToolError, match="cut short"):
+            deploy.deploy(board.port, settings)
+        assert "no_such_module" in capfd.readouterr().out
+        assert "main.py" not in tree(flash) and "hard reset" not in board.events
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "settings.example.json"),
+        ("{", "JSON"),
+        ('{"server": "nats://h:4222", "wifi_ssid": "x", "colour": "red"}', "colour"),
+        ('{"wifi_ssid": "x"}', "server"),
+    ],
+)
+def test_settings_missing_or_wrong_leave_the_board_alone(settings, flash, content, message):
+    settings.unlink()
+    if content is not None:
+        settings.write_text(content)
+    with FakeBoard(MICROPYTHON, flash) as board:
+        done = run(board, settings)
+        assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
+        assert board.events == [] and tree(flash) == []
+
+
+def test_a_port_without_a_board_is_a_clear_error(settings, tmp_path):
+    class NoBoard:
+        port = str(tmp_path / "ttyNONE")
+
+    done = run(NoBoard, settings)
+    assert done.returncode != 0 and NoBoard.port in done.stderr and "plugged in" in done.stderr
+
+
+@pytest.mark.parametrize("mpy, message", [(0, "does not load .mpy"), (0x0205, "version 5"), (0x0B07, "version 7")])
+def test_mpy_that_the_board_cannot_load_is_refused_before_anything_is_written(settings, flash, mpy, message):
+    with FakeBoard(MICROPYTHON, flash, mpy=mpy) as board:
+        done = run(board, settings, "--mpy")
+        assert done.returncode != 0 and message in done.stderr
+        assert written(board) == [] and tree(flash) == []
+
+
+@pytest.mark.parametrize(
+    "number, march",
+    [
+        (0x2B06, "xtensawin"),  # ESP32
+        (0x2B06 | 0x10000, "xtensawin"),  # flags above the architecture
+        (0x1306, "armv6m"),  # RP2040
+        (0x1F06, "armv7emsp"),  # RP2350
+        (0x2F06, "rv32imc"),  # ESP32-C3
+        (0x0306, None),
+        (0x1206, None),  # another sub-version: machine code would not load
+    ],
+)
+def test_architecture_is_read_from_what_the_board_says(number, march):
+    assert deploy.Mpy(number).march((6, 3)) == march
+
+
+def test_the_architectures_are_those_of_mpy_cross():
+    for index, name in enumerate(deploy.ARCHITECTURES):
+        if name and name != "rv64imc":  # mpy-cross does not know this one yet
+            native = "import micropython\n@micropython.viper\ndef f(a: int) -> int:\n    return a\n"
+            assert toolchain.compile_mpy(native, "m.py", name)[2] >> 2 == index
+
+
+# --- mip ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repository():
+    """The repository on a local HTTP server; its URL."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Handler, directory=toolchain.ROOT)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{web.server_address[1]}"
+        web.shutdown()
+        thread.join()
+
+
+def assert_installed(folder):
+    assert tree(folder) == [f"unats/{name}" for name in LIBRARY]
+    for name in LIBRARY:
+        assert (folder / "unats" / name).read_bytes() == (toolchain.PACKAGE / name).read_bytes()
+
+
+def test_package_json_lists_the_files_of_the_library_and_no_others():
+    listed = json.loads((toolchain.ROOT / "package.json").read_text())
+    assert listed["urls"] == [[f"unats/{name}", f"lib/unats/{name}"] for name in LIBRARY]
+    assert listed == package.content(), "tools/package.py writes it anew"
+
+
+def test_mip_on_micropython_installs_the_library(repository, tmp_path):
+    code = f"import mip; mip.install({repository + '/package.json'!r}, target='lib')"
+    subprocess.run([MICROPYTHON, "-c", code], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    assert_installed(tmp_path / "lib")
+    code = "import sys; sys.path.insert(0, 'lib'); import unats; print(unats.__file__)"
+    done = subprocess.run([MICROPYTHON, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "lib/unats/__init__.py"
+
+
+def test_mpremote_mip_installs_the_library_onto_a_board(repository, flash):
+    with FakeBoard(MICROPYTHON, flash) as board:
+        command = [sys.executable, "-m", "mpremote", "connect", board.port, "mip", "install", repository + "/"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert_installed(flash / "lib")
+
+
+@pytest.mark.parametrize(
+    "spec, version, base",
+    [
+        ("github:someone/unats", None, "https://raw.githubusercontent.com/someone/unats/HEAD/"),
+        ("github:someone/unats", "v1.0", "https://raw.githubusercontent.com/someone/unats/v1.0/"),
+        ("gitlab:someone/unats", None, "https://gitlab.com/someone/unats/-/raw/HEAD/"),
+    ],
+)
+def test_mip_finds_every_file_from_a_repository_address(monkeypatch, spec, version, base):
+    from mpremote import mip
+
+    class Board:
+        files = {}
+
+        def fs_exists(self, path):
+            return True
+
+        def fs_writefile(self, path, data, progress_callback=None):
+            self.files[path] = data
+
+    def urlopen(url):
+        assert url.startswith(base), url
+        return io.BytesIO((toolchain.ROOT / url[len(base) :]).read_bytes())
+
+    monkeypatch.setattr(mip.urllib.request, "urlopen", urlopen)
+    board = Board()
+    mip._install_package(board, spec, None, "/lib", version, mpy=True)
+    assert board.files == {f"/lib/unats/{name}": (toolchain.PACKAGE / name).read_bytes() for name in LIBRARY}
