@@ -21,7 +21,7 @@ from .errors import (
     RECONNECTING, AuthError, Error, NotConnected, ProtocolError, ServerError, Timeout,
 )
 from .framer import ERR, INFO, PING, PONG, WRONG, Framer
-from .handshake import connect_line, quoted
+from .handshake import connect_line, quoted, refused
 from .octets import octets
 from .servers import Servers
 from .wire import RESERVE, Outgoing, dispatch, fill, publish, push, receive, turn, write
@@ -94,7 +94,7 @@ class Client:
 
     servers: a URL `nats://[user:password@|token@]host[:port]`, or a list of them.
     name: told to the server. user, password, token: credentials, where the URL has none.
-    auth: called as auth(nonce), returns (key, value) pairs to add to CONNECT.
+    auth: instead of these, credentials of `unats.auth`.
     tls: must be None.
     rx_size: the largest message, headers and payload, that is delivered in one piece, in bytes.
     tx_size: bytes of messages that can be queued.
@@ -123,6 +123,8 @@ class Client:
         for text in (name, user, password, token):
             if text is not None:
                 quoted(text)  # ValueError
+        if auth is not None and (not callable(auth) or (user, password, token) != (None, None, None)):
+            raise ValueError("auth: give credentials of unats.auth, and no user, password and token beside")
         if tls is not None:
             raise ValueError("tls: this client has no TLS")
         if transport is None:
@@ -274,6 +276,16 @@ class Client:
                     return
                 self._chunk = self._chunk[n:] or next(self._greeting, b"")
 
+    def _introduce(self):
+        """Make CONNECT, and begin to send it; what the credentials raise ends this attempt alone."""
+        self._greeting = self._greeting_chunks()
+        try:
+            self._chunk = next(self._greeting)
+        except Exception as e:
+            self._net.error = refused(e)
+        self._deadline = self._in(self._connect_timeout)  # signing may have taken long
+        self._greet()
+
     def _greeting_chunks(self):
         chunk = connect_line(self, self._servers.current, self.server)
         for lines in self._subs.connected() if self._subs is not None else ():
@@ -351,9 +363,9 @@ class Client:
 
     def _plan(self):
         """Set when to try again: the next server at once, but wait after each round of them."""
-        rounds, rest = divmod(self._failures, len(self._servers))
+        rounds = self._servers.rounds(self._failures)
         wait = 0
-        if rounds and not rest:
+        if rounds:
             wait = min(self._retry[0] << min(rounds - 1, 16), self._retry[1])
             wait -= random.getrandbits(24) % (wait // 2 + 1)
         self._deadline = self._in(wait)
@@ -506,9 +518,7 @@ class Client:
                 self._net.error = Error("%s requires TLS" % self._servers.current)
                 return
             self._phase = _GREETING
-            self._greeting = self._greeting_chunks()
-            self._chunk = next(self._greeting)
-            self._greet()
+            self._introduce()
             return
         if self._phase == _UP:
             self._out.open(info.max_payload)
@@ -523,11 +533,14 @@ class Client:
         text = self._framer.text()
         error = self._server_error(text)
         self.last_error = error
-        if not text.startswith(("Permissions Violation", "Invalid ")):
+        stays = text.startswith(("Permissions Violation", "Invalid "))  # the connection does
+        if not stays:
             self._net.refusal = error
+        elif self._subs is not None:
+            self._subs.refused(error)
         if isinstance(error, AuthError):
             self._net.error = error
-        elif self._phase == _UP:
+        elif stays or self._phase == _UP:
             self._event(ERROR, error)
 
     def _server_error(self, text):

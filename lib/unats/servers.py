@@ -2,6 +2,8 @@
 
 from random import getrandbits
 
+from .handshake import quoted
+
 
 class Server:
     """One server: `host`, `port`, and `user` and `password` of its URL (or None)."""
@@ -9,8 +11,10 @@ class Server:
     def __init__(self, url):
         """Take `[nats://][user[:password]@]host[:port]`, an IPv6 address in brackets.
 
-        ValueError: what is wrong with it, without its credentials.
+        ValueError: what is wrong with it, quoting nothing: it may be credentials at the wrong place.
         """
+        if not isinstance(url, str):
+            raise ValueError("server URL: give a str")
         scheme, _, rest = url.rpartition("://")
         if scheme not in ("", "nats"):
             raise ValueError("server URL: it must begin with nats://")
@@ -23,9 +27,9 @@ class Server:
             host, port = address.rstrip("/"), "4222"
         self.host = host.strip("[]")
         if ":" in host and host[0] != "[" or min(self.host or " ") <= " " or "/" in host:
-            raise ValueError("server URL: %r is no host[:port]" % address)
+            raise ValueError("server URL: a host[:port] must follow nats:// and user:password@")
         if not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError("server URL: the port must be 1 to 65535 in %r" % address)
+            raise ValueError("server URL: the port must be 1 to 65535")
         self.port = int(port)
 
     def __str__(self):
@@ -41,6 +45,7 @@ def _unquote(text):
             out += bytes((int(part[:2], 16),)) + part[2:].encode()
         except ValueError:
             raise ValueError("server URL: bad percent-encoding in its credentials") from None
+    quoted(out)  # ValueError
     return out.decode()
 
 
@@ -53,6 +58,7 @@ class Servers:
             raise ValueError("servers: give at least one URL")
         self._given = len(self._all)  # the others were discovered, and may go again
         self._next = 0
+        self._round = self._round_end = 0
         self.current = None
         if randomize:
             self._shuffle(0)
@@ -83,6 +89,20 @@ class Servers:
 
     def __len__(self):
         return len(self._all)
+
+    def rounds(self, failures):
+        """How many rounds of all servers are over, if one has just ended with this failure; else 0.
+
+        How long a round is was settled when it began: what servers announce meanwhile can not put
+        off the wait at its end.
+        """
+        if failures <= 1:
+            self._round, self._round_end = 0, len(self)
+        if not 0 < self._round_end <= failures:
+            return 0
+        self._round += 1
+        self._round_end = failures + len(self)
+        return self._round
 
     def next(self):
         """The server to try now, which is `current` from then on."""
