@@ -533,7 +533,7 @@ class Client:
         text = self._framer.text()
         error = server_error(text)
         self.last_error = error
-        stays = text.startswith(("Permissions Violation", "Invalid "))  # the connection does
+        stays = text.startswith(("Permissions Violation", "Invalid ", "maximum subscriptions"))  # the connection does
         if not stays:
             self._net.refusal = error
         elif self._subs is not None:
