@@ -511,7 +511,8 @@ class Client:
 
     def _on_info(self):
         info = self.server
-        if self._discover[0] is not None and info.connect_urls:
+        if self._discover[0] is not None and info._new_urls:
+            info._new_urls = False
             self._discover[0](info.connect_urls, self._discover[1])
         if self._phase == _INFO:
             if info.tls_required:

@@ -33,7 +33,7 @@ class Info:
         self.max_payload = self.client_id = 0
         self.headers = self.jetstream = self.ldm = self.tls_required = False
         self.connect_urls = []  # host:port of the cluster's other servers, as far as they are kept
-        self._in_urls = False
+        self._in_urls = self._new_urls = False  # within the list; it came since it was last looked at
         self._size = self._level = 0  # read so far; nesting of the JSON: 1 is the object's own
         self._in_string = self._begun = False  # a comma was in one; the object has begun
 
@@ -123,10 +123,11 @@ class Info:
         start = 0
         if not self._in_urls:
             self.connect_urls = []
+            self._new_urls = True
             start = field.find(b"[") + 1
         for url in field[start:].split(b'"')[1::2]:
             if len(self.connect_urls) < _MAX_URLS and 0 < len(url) <= _MAX_URL:
-                if 32 < min(url) and max(url) < 127:
+                if 32 < min(url) and max(url) < 127 and 92 not in url:  # 92: an escape
                     self.connect_urls.append(url.decode())
         self._in_urls = b"]" not in field[max(start, field.rfind(b'"')) :]
 

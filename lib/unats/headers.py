@@ -3,6 +3,8 @@
 Names keep their case, and a name may come more than once. Everything here allocates.
 """
 
+from .octets import utf8
+
 _VERSION = "NATS/1.0"
 
 
@@ -18,12 +20,14 @@ def encode(headers):
     for name, values in headers.items():
         _check_name(name)
         for value in values if isinstance(values, (list, tuple)) else (values,):
+            if not isinstance(value, (str, int, float)):
+                raise ValueError("header %s: its value must be a str or a number" % name)
             value = str(value)
             for c in value:
                 if c < " " and c != "\t" or c == "\x7f":
                     raise ValueError("header %s: a control character is in its value" % name)
             lines.append(name + ": " + value)
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+    return utf8("\r\n".join(lines) + "\r\n\r\n")
 
 
 def _check_name(name):

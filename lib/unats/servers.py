@@ -53,7 +53,7 @@ class Servers:
     """The servers to try, in a circle. `urls`: one URL or a list of them."""
 
     def __init__(self, urls, randomize):
-        self._all = [Server(url) for url in ([urls] if isinstance(urls, str) else urls)]
+        self._all = [Server(url) for url in (urls if isinstance(urls, (list, tuple)) else (urls,))]
         if not self._all:
             raise ValueError("servers: give at least one URL")
         self._given = len(self._all)  # the others were discovered, and may go again
