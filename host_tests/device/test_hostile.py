@@ -4,14 +4,12 @@ Floods, hostile framing and endless lines are in test_fuzz.py, credentials in te
 """
 
 import json
-import sys
 
 from played import Case, message
 
 import unats
 from unats.headers import encode
 
-MICROPYTHON = sys.implementation.name == "micropython"
 HALF = "\ud800"  # half of a surrogate pair
 
 
@@ -189,7 +187,7 @@ class Told(Case):
 
     def test_more_than_64_KB(self):
         nc = self.connected(rx_size=512)
-        self.net.feed(b'INFO {"a":"' + b"x" * 66000 + b'"}\r\n')
+        self.net.feed(b'INFO {"a":"' + b"x" * 70000 + b'"}\r\n')
         self.settle(nc)
         self.assert_protocol_error(nc)
 
@@ -271,15 +269,15 @@ class Endless(Case):
         for before in (b"", b"INFO {}\r\n"):
             self.start()
             self.net.feed(before + talk[0])
-            self.net.feed(talk[0] * (600 // len(talk[0])), times=1 << 28)
-            nc = self.client(connect_timeout_ms=300, reconnect_wait_ms=1000)
+            self.net.feed(talk[0] * 8, times=1 << 28)
+            nc = self.client(connect_timeout_ms=60, reconnect_wait_ms=1000, rx_size=64)
             nc.connect(wait=False)
             turns = 0
             while (self.net.is_open or not self.net.opens) and turns < 2000:
                 nc.poll()
                 self.clock.sleep_ms(1)
                 turns += 1
-            self.assertTrue(turns <= 310, turns)
+            self.assertTrue(turns <= 65, turns)
             self.assertEqual(set(self.kinds()), set([unats.ERROR]))
             self.assertTrue(isinstance(nc.last_error, unats.Error) and not nc.connected)
             nc.close()
