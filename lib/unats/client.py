@@ -18,10 +18,10 @@ from micropython import const
 
 from .errors import (
     CLOSED, CONNECTED, CONNECTING, DISCONNECTED, DRAINING, ERROR, LAME_DUCK, RECONNECTED,
-    RECONNECTING, AuthError, Error, NotConnected, ProtocolError, Timeout,
+    RECONNECTING, AuthError, Error, NotConnected, ProtocolError, ServerError, Timeout,
 )
 from .framer import ERR, INFO, PING, PONG, WRONG, Framer
-from .handshake import connect_line, quoted, refused, server_error
+from .handshake import connect_line, quoted
 from .octets import octets
 from .servers import Servers
 from .wire import RESERVE, Outgoing, dispatch, fill, publish, push, receive, turn, write
@@ -281,7 +281,11 @@ class Client:
         self._greeting = self._greeting_chunks()
         try:
             self._chunk = next(self._greeting)
+        except MemoryError:
+            self._net.error = Error("out of memory for CONNECT and the credentials")
         except Exception as e:
+            from .refusals import refused
+
             self._net.error = refused(e)
         self._deadline = self._in(self._connect_timeout)  # signing may have taken long
         self._greet()
@@ -481,7 +485,7 @@ class Client:
         self._net.keep(error)
         text = self._framer.salvage() if self._net.error is not None else None
         if text:
-            self._net.refusal = server_error(text)
+            self._net.refusal = self._server_error(text)
         return False
 
     def _closed(self):
@@ -532,7 +536,7 @@ class Client:
     def _on_err(self):
         """-ERR: most of them are the server's last words, and then it closes the connection."""
         text = self._framer.text()
-        error = server_error(text)
+        error = self._server_error(text)
         self.last_error = error
         stays = text.startswith(("Permissions Violation", "Invalid ", "maximum subscriptions"))  # the connection does
         if not stays:
@@ -543,6 +547,13 @@ class Client:
             self._net.error = error
         elif stays or self._phase == _UP:
             self._event(ERROR, error)
+
+    def _server_error(self, text):
+        try:
+            from .refusals import server_error
+        except MemoryError:
+            return ServerError(text)
+        return server_error(text)
 
     # Messages
 
