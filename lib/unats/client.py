@@ -92,10 +92,10 @@ class Stats:
 class Client:
     """A connection to NATS. Nothing happens before `connect()`; then call `poll()` all the time.
 
-    servers: a URL `nats://[user:password@|token@]host[:port]`, or a list of them.
+    servers: a URL `nats://[user:password@|token@]host[:port]`, or a list of them; or `tls://`.
     name: told to the server. user, password, token: credentials, where the URL has none.
     auth: instead of these, credentials of `unats.auth`.
-    tls: must be None.
+    tls: `unats.tls.Tls(ca=...)`, or an SSLContext: TLS with every server, and nothing without it.
     rx_size: the largest message, headers and payload, that is delivered in one piece, in bytes.
     tx_size: bytes of messages that can be queued.
     ping_interval_ms, max_pings_out: a PING goes out that often, and if so many are unanswered when
@@ -125,15 +125,17 @@ class Client:
                 quoted(text)  # ValueError
         if auth is not None and (not callable(auth) or (user, password, token) != (None, None, None)):
             raise ValueError("auth: give credentials of unats.auth, and no user, password and token beside")
-        if tls is not None:
-            raise ValueError("tls: this client has no TLS")
-        if transport is None:
+        self._servers = Servers(servers, randomize)
+        if tls is not None or self._servers.tls:
+            from .tls import secure
+
+            transport = secure(tls, transport, self._servers)
+        elif transport is None:
             from .transport import Tcp
 
             transport = Tcp()
         self._transport = transport
         self._readinto, self._send, self._wait = transport.readinto, transport.write, transport.wait
-        self._servers = Servers(servers, randomize)
         self._discover = None if ignore_discovered_servers else self._servers.discovered, randomize
         self._options = ("verbose", verbose), ("pedantic", pedantic), ("echo", echo), ("name", name)
         self._credentials = user, password, token, auth
@@ -511,12 +513,11 @@ class Client:
 
     def _on_info(self):
         info = self.server
+        if self._phase == _INFO and not self._secured(info):
+            return
         if self._discover[0] is not None and info.connect_urls:
             self._discover[0](info.connect_urls, self._discover[1])
         if self._phase == _INFO:
-            if info.tls_required:
-                self._net.error = Error("%s requires TLS" % self._servers.current)
-                return
             self._phase = _GREETING
             self._introduce()
             return
@@ -527,6 +528,16 @@ class Client:
             self._event(LAME_DUCK)
             if len(self._servers) > 1:
                 self._net.leave = self._owed = True  # to be gone before the server closes
+
+    def _secured(self, info):
+        """Begin with TLS, if it was asked for; False if that cannot be, or the server requires it."""
+        with self._net:
+            if hasattr(self._transport, "secure"):
+                self._transport.secure(info, self._frame[_END] - self._frame[_POS])
+            elif info.tls_required:
+                raise Error("%s requires TLS" % self._servers.current)
+            return True
+        return False
 
     def _on_err(self):
         """-ERR: most of them are the server's last words, and then it closes the connection."""

@@ -31,7 +31,8 @@ class Info:
         """A new server."""
         self.server_name = self.version = self.nonce = ""
         self.max_payload = self.client_id = 0
-        self.headers = self.jetstream = self.ldm = self.tls_required = False
+        self.headers = self.jetstream = self.ldm = False
+        self.tls_required = self.tls_available = False
         self.connect_urls = []  # host:port of the cluster's other servers, as far as they are kept
         self._in_urls = False
         self._size = self._level = 0  # read so far; nesting of the JSON: 1 is the object's own
@@ -150,7 +151,7 @@ def connect_line(client, server, info):
             user, token = None, user
     fields = client._options + (
         ("lang", "micropython"), ("version", VERSION), ("protocol", 1),
-        ("headers", info.headers), ("no_responders", info.headers), ("tls_required", False),
+        ("headers", info.headers), ("no_responders", info.headers), ("tls_required", hasattr(client._transport, "secure")),
         ("user", user), ("pass", password), ("auth_token", token),
     )
     if auth is not None:
