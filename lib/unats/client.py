@@ -18,10 +18,10 @@ from micropython import const
 
 from .errors import (
     CLOSED, CONNECTED, CONNECTING, DISCONNECTED, DRAINING, ERROR, LAME_DUCK, RECONNECTED,
-    RECONNECTING, AuthError, Error, NotConnected, ProtocolError, ServerError, Timeout,
+    RECONNECTING, AuthError, Error, NotConnected, ProtocolError, Timeout,
 )
 from .framer import ERR, INFO, PING, PONG, WRONG, Framer
-from .handshake import connect_line, quoted, refused
+from .handshake import connect_line, quoted, refused, server_error
 from .octets import octets
 from .servers import Servers
 from .wire import RESERVE, Outgoing, dispatch, fill, publish, push, receive, turn, write
@@ -483,7 +483,7 @@ class Client:
         self._net.keep(error)
         text = self._framer.salvage() if self._net.error is not None else None
         if text:
-            self._net.refusal = self._server_error(text)
+            self._net.refusal = server_error(text)
         return False
 
     def _closed(self):
@@ -542,7 +542,7 @@ class Client:
     def _on_err(self):
         """-ERR: most of them are the server's last words, and then it closes the connection."""
         text = self._framer.text()
-        error = self._server_error(text)
+        error = server_error(text)
         self.last_error = error
         stays = text.startswith(("Permissions Violation", "Invalid "))  # the connection does
         if not stays:
@@ -553,10 +553,6 @@ class Client:
             self._net.error = error
         elif stays or self._phase == _UP:
             self._event(ERROR, error)
-
-    def _server_error(self, text):
-        auth = text.lower().split(" ", 1)[0] in ("authorization", "authentication", "user", "account")
-        return AuthError(text) if auth else ServerError(text)
 
     # Messages
 

@@ -26,23 +26,11 @@ class Error(OSError):
 class ServerError(Error):
     """The server sent `-ERR`; the text is the server's own.
 
-    `subject`: what it refused, of a permissions violation, or None; `operation`: "publish" or
-    "subscribe" then; `subscription`: the `Subscription`, if it is one. Allocates.
+    Of a permissions violation: `subject`, what was refused (bytes beyond ASCII are question marks);
+    `operation`, "publish" or "subscribe"; `subscription`, the refused `Subscription`. Else None.
     """
 
-    subscription = None
-
-    @property
-    def subject(self):
-        # as Go's %q writes it, with \" and \\; bytes beyond ASCII are question marks
-        text = str(self).replace("\\\\", "\0").replace('\\"', "\1").split('"')
-        return text[1].replace("\1", '"').replace("\0", "\\") if len(text) > 2 else None
-
-    @property
-    def operation(self):
-        text = str(self)
-        if text.startswith("Permissions Violation for "):
-            return "publish" if text.startswith("Publish", 26) else "subscribe"
+    subject = operation = subscription = None
 
 
 class AuthError(ServerError):

@@ -4,7 +4,7 @@ from json import loads
 
 from micropython import const
 
-from .errors import AuthError, Error
+from .errors import AuthError, Error, ServerError
 from .octets import utf8
 
 VERSION = "0.1.0"
@@ -189,6 +189,20 @@ def refused(error):
     found = AuthError("the credentials could not be made: %s (see .cause)" % text)
     found.cause = error
     return found
+
+
+def server_error(text):
+    """What to report of the server's -ERR."""
+    if text.lower().split(" ", 1)[0] in ("authorization", "authentication", "user", "account"):
+        return AuthError(text)
+    error = ServerError(text)
+    if text.startswith("Permissions Violation for "):
+        error.operation = "publish" if text.startswith("Publish", 26) else "subscribe"
+        # The subject is quoted as Go's %q does it, with \\ and \".
+        parts = text.replace("\\\\", "\0").replace('\\"', "\1").split('"')
+        if len(parts) > 2:
+            error.subject = parts[1].replace("\1", '"').replace("\0", "\\")
+    return error
 
 
 def quoted(value):

@@ -10,6 +10,8 @@ mbedTLS does the handshake in `readinto` and `write`, a step in each call, and f
 server is not who it should be; so no byte of the client's can leave before that is known.
 """
 
+import errno
+
 import utime
 from micropython import const
 
@@ -25,13 +27,15 @@ _FIRST_YEAR = const(2024)  # no clock that was ever set is before that
 _UNTRUSTED = const(-0x2700)  # codes of mbedTLS, which come as errno
 _NO_CA = const(-0x7680)
 _ALERT = const(-0x7780)
-_NO_MEMORY = -0x7F00, 12  # the latter: ENOMEM
+_NO_MEMORY = const(-0x7F00)
+_CLOSED = -0x7280, -0x7880
 _TROUBLES = {
-    -0x7200: "that is no TLS: handshake_first must be as the server has it",
-    -0x7280: "it closed the connection",
-    -0x7880: "it closed the connection",
+    -0x7200: "that is no TLS; handshake_first must be as the server has it",
     -0x6E00: "no protocol version or cipher in common",
 }
+_FAILURES = (OSError, ValueError, MemoryError)
+_RESTS = errno.ENOBUFS, errno.ENOMEM  # for TCP only for now, but a TLS object is broken then
+_SYSTEM = const(256)  # below: not of mbedTLS, but of the socket under it, often negative
 
 
 class Tls:
@@ -154,10 +158,12 @@ class Secure(Tcp):
         super().__init__()
         self._tls = tls
         self._servers = servers
+        self._explains = _Explains(servers)
         self._raw = None
         self._stage = _SILENT
         self._until = 0  # the deadline of the handshake
-        self._owed = 0  # bytes that mbedTLS has encrypted, but did not report as taken
+        self._owed = 0  # bytes that mbedTLS may have encrypted, but did not report as taken
+        self._off = 0  # where they are in the buffer
         self._full = False  # there may be more where the last bytes came from
 
     def open(self, host, port):
@@ -196,12 +202,10 @@ class Secure(Tcp):
         self._poll.unregister(self._sock)
         self._raw, self._sock = self._sock, None
         name = tls.server_hostname or server.tls_name or server.host
-        try:
+        with self._explains:
             self._sock = tls.context.wrap_socket(
                 self._raw, server_hostname=name, do_handshake_on_connect=False
             )
-        except (OSError, ValueError, MemoryError) as e:
-            raise _explained(e, server)
         self._poll.register(self._sock, self._flags)
         self._until = utime.ticks_add(utime.ticks_ms(), tls.handshake_timeout_ms)
         self._stage = _SHAKING
@@ -210,9 +214,13 @@ class Secure(Tcp):
         """As `Tcp`. Error: also whatever is wrong with the handshake."""
         if self._stage != _SECURED:
             return self._read_early(buf)
-        n = self._sock.readinto(buf)
+        n = self._get(buf)
         self._full = n == len(buf)
         return n
+
+    def _get(self, buf):  # by itself, as `_put`: a frame with all of it would need the heap
+        with self._explains:
+            return self._sock.readinto(buf)
 
     def write(self, buf, off, n):
         """As `Tcp`; what was not taken has to be offered again, with as much as you like behind it.
@@ -224,9 +232,23 @@ class Secure(Tcp):
             return self._write_early(buf, off, n)
         if self._owed:
             n = min(n, self._owed)
-        taken = self._sock.write(buf, off, n)
-        self._owed = n - (taken or 0)
-        return taken
+        self._off = off
+        self._owed = n
+        n = self._put(buf)
+        if n:
+            self._owed -= n
+        return n
+
+    def _put(self, buf):
+        try:
+            return self._sock.write(buf, self._off, self._owed)
+        except OSError:
+            return self._fail()
+
+    def _fail(self):
+        """Writing failed, and the TLS object with it: reading says the same, and is explained."""
+        self._get(bytearray(1))
+        raise NotConnected(str(self._servers.current))
 
     def wait(self, timeout_ms, writing):
         """As `Tcp`."""
@@ -275,35 +297,48 @@ class Secure(Tcp):
 
     def _shake(self, call, *args):
         """A step of the handshake; with the first byte that gets through it is over."""
-        server = self._servers.current
         if self._left() <= 0:
-            raise Timeout("TLS: no end of the handshake with %s in time" % server)
-        try:
+            raise Timeout("TLS: no end of the handshake with %s in time" % self._servers.current)
+        with self._explains:
             n = call(*args)
-        except (OSError, ValueError, MemoryError) as e:
-            raise _explained(e, server)
-        if n:
-            self._stage = _SECURED
-        return n
+            if n:
+                self._stage = _SECURED
+            return n
+
+
+class _Explains:
+    """`with explains:` around the platform's calls: an Error for what they raise. Allocates only then."""
+
+    def __init__(self, servers):
+        self._servers = servers
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, kind, error, trace):
+        if isinstance(error, _FAILURES):
+            raise _explained(error, self._servers.current)
 
 
 def _explained(error, server):
-    """The Error to raise for what the platform raised in the handshake with this server."""
+    """The Error for what the platform raised on a connection to this server."""
     if isinstance(error, ValueError):  # mbedTLS says why it does not trust the certificate
         text = "; ".join([line for line in str(error).split("\n") if line])
         if "validity" in text:
             text += "; the clock says " + _today()
         return AuthError("TLS: %s is not trusted: %s" % (server, text))
     code = getattr(error, "errno", None) or 0
-    if isinstance(error, MemoryError) or code in _NO_MEMORY:
+    if isinstance(error, MemoryError) or code == _NO_MEMORY or abs(code) in _RESTS:
         return Error("TLS: not enough memory for a connection to %s" % server)
+    if 0 < abs(code) < _SYSTEM:
+        return NotConnected(abs(code), str(server))
+    if code in _CLOSED:
+        return NotConnected("%s closed the connection" % server)
     if code == _UNTRUSTED or code == _NO_CA:
         return AuthError("TLS: %s is not trusted" % server)
     if code == _ALERT:
-        return AuthError("TLS: %s refused: no client certificate that it trusts?" % server)
-    if code > 0:
-        return error
-    return Error("TLS: handshake with %s failed: %s" % (server, _TROUBLES.get(code, error)))
+        return AuthError("TLS: %s refused: is there a client certificate that it trusts?" % server)
+    return Error("TLS: connection to %s failed: %s" % (server, _TROUBLES.get(code, error)))
 
 
 def _today():
