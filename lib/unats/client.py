@@ -160,6 +160,8 @@ class Client:
         self._owed_pings = self._owed_pongs = 0
         self._pings = self._pongs = self._pings_out = 0  # sent, received; not answered in a row
 
+    early = bytes  # called for messages that leave with CONNECT: none, but see `unats.early`
+
     # What is going on
 
     @property
@@ -281,7 +283,7 @@ class Client:
                 yield chunk
                 chunk = b""
             chunk += lines
-        yield chunk + b"PING\r\n"
+        yield chunk + self.early() + b"PING\r\n"
 
     def _up(self):
         """The server answered the first PING."""
