@@ -124,8 +124,9 @@ class Run:
             if await self._all_heard():
                 await self._ask_all("first")
                 await self._busy()
-            await self._ask_all("last")
-            await self._catch_up()
+            if not self._server or self._server.ended is None:
+                await self._ask_all("last")
+                await self._catch_up()
         finally:
             self._over = True
             with contextlib.suppress(*_NETWORK_ERRORS):
@@ -266,6 +267,8 @@ class Run:
     async def _on_hello(self, msg):
         hello = json.loads(msg.data)
         name = msg.subject.split(".")[1]
+        if self._away and self._many:
+            return  # all of them say it now
         if hello["connections"] > 1:
             ended = self._scrub(str(hello["disconnected"]))
             text = f"hello again, connection {hello['connections']}; the one before ended with: {ended}"
@@ -299,7 +302,7 @@ class Run:
             if now >= outage_at:
                 await self._hold_outage(self._outage[1])
                 outage_at = end
-                command_at = time.monotonic()
+                now = command_at = time.monotonic()
             if now >= sum_at:
                 self._show_sum()
                 sum_at = now + _SUM_EVERY_S
@@ -440,7 +443,8 @@ class Run:
 
     def _on_stored(self, msg):
         _, name, kind = msg.subject.split(".")
-        self._devices[name].stored.take(kind, json.loads(msg.data)["seq"], msg.headers["Nats-Msg-Id"])
+        message_id = (msg.headers or {}).get("Nats-Msg-Id", "")
+        self._devices[name].stored.take(kind, json.loads(msg.data)["seq"], message_id)
 
     def _summary(self):
         for name, readings in list(self._rounds.items()):
