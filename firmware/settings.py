@@ -10,6 +10,17 @@
     led_active_low     true if the LED is lit when the pin is low       default: false
     watchdog           false leaves the watchdog off                    default: true
 
+    outbox             how readings are kept until the server has them  default: "none"
+                       "none": until sent, on any server; "stream": until a JetStream stream has
+                       acknowledged them; "off": not at all
+    outbox_ram         bytes of RAM for them, 512 to 32768              default: 4096
+    outbox_flash       bytes of flash for them, from 8192; 0: none      default: 262144
+    sync_s             longest time that they are in RAM only           default: 60 with "stream",
+                                                                        else until the RAM is full
+    sleep_s            deep sleep between two readings, 1 to 86400;     default: no sleep
+                       a board that sleeps hears no commands
+    awake_s            the longest time awake before that, 5 to 600     default: 30
+
 Every mistake in the file is reported, not only the first. What a mistake report says never
 contains the value of a field, and the settings print without their secrets.
 """
@@ -28,7 +39,17 @@ _FIELDS = (
     "led_pin",
     "led_active_low",
     "watchdog",
+    "outbox",
+    "outbox_ram",
+    "outbox_flash",
+    "sync_s",
+    "sleep_s",
+    "awake_s",
 )
+
+_OUTBOXES = ("none", "stream", "off")
+_FLASH = 262144
+_AWAKE_S = 30
 
 
 class SettingsError(ValueError):
@@ -58,9 +79,19 @@ class Settings:
         self.led_pin = values.get("led_pin")
         self.led_active_low = values.get("led_active_low", False)
         self.watchdog = values.get("watchdog", True)
+        self.outbox = values.get("outbox", _OUTBOXES[0])
+        self.outbox_ram = values.get("outbox_ram", 4096)
+        self.outbox_flash = values.get("outbox_flash", _FLASH)
+        self.sync_ms = _ms(values.get("sync_s", 60 if self.outbox == "stream" else None))
+        self.sleep_ms = _ms(values.get("sleep_s"))
+        self.awake_ms = _ms(values.get("awake_s", _AWAKE_S))
 
     def __repr__(self):
         return "<Settings device=%s period_ms=%d>" % (self.device, self.period_ms)
+
+
+def _ms(seconds):
+    return None if seconds is None else int(seconds * 1000)
 
 
 def load(path, needs_wifi=True):
@@ -107,11 +138,13 @@ def check(values, needs_wifi=True):
     wrong("user", _credentials(values))
     _check_wifi(values, needs_wifi, wrong)
     wrong("device", _device(values))
-    wrong("period_s", _period(values.get("period_s", 10)))
+    wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
     wrong("led_pin", _pin(values))
     for field in ("led_active_low", "watchdog"):
         if not isinstance(values.get(field, True), bool):
             wrong(field, "must be true or false, without quotes")
+    _check_outbox(values, wrong)
+    _check_sleep(values, wrong)
     return mistakes
 
 
@@ -210,12 +243,49 @@ def is_name(text):
     return bool(text)
 
 
-def _period(value):
+def _seconds(values, field, low, high):
+    value = values.get(field, low)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "must be a number of seconds, without quotes"
-    if not 0.1 <= value <= 86400:
-        return "must be between 0.1 and 86400 seconds"
+    if not low <= value <= high:
+        return "must be between %s and %s seconds" % (low, high)
     return None
+
+
+def _bytes(values, field, low, high):
+    value = values.get(field, low)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return "must be a whole number of bytes, without quotes"
+    if not low <= value <= high:
+        return "must be between %d and %d bytes" % (low, high)
+    return None
+
+
+def _check_outbox(values, wrong):
+    if values.get("outbox", "none") not in _OUTBOXES:
+        wrong("outbox", 'must be "none", "stream" or "off", in quotes')
+    wrong("outbox_ram", _bytes(values, "outbox_ram", 512, 32768))
+    if values.get("outbox_flash") != 0 or isinstance(values["outbox_flash"], bool):
+        wrong("outbox_flash", _bytes(values, "outbox_flash", 8192, 16777216))
+    wrong("sync_s", _seconds(values, "sync_s", 1, 86400))
+    for field in ("outbox_ram", "outbox_flash", "sync_s"):
+        if field in values and values.get("outbox") == "off":
+            wrong(field, 'has no effect with outbox "off": leave one of them out')
+
+
+def _check_sleep(values, wrong):
+    wrong("sleep_s", _seconds(values, "sleep_s", 1, 86400))
+    wrong("awake_s", _seconds(values, "awake_s", 5, 600))
+    if "sleep_s" not in values:
+        if "awake_s" in values:
+            wrong("awake_s", "has no effect without sleep_s: add that, or leave this out")
+        return
+    if "period_s" in values:
+        wrong("period_s", "cannot be combined with sleep_s: each wake takes one reading of each sensor")
+    if values.get("outbox") == "off":
+        wrong("outbox", 'cannot be "off" with sleep_s: readings of a wake without server would be lost')
+    elif values.get("outbox_flash", _FLASH) == 0:
+        wrong("outbox_flash", "cannot be 0 with sleep_s: RAM does not outlast deep sleep")
 
 
 def _pin(values):

@@ -62,9 +62,17 @@ class Identity:
 
 
 class Operator(Identity):
-    """Whom the server trusts."""
+    """Whom the server trusts.
+
+    issued: when (now). To be kept, with name and seed, if it is made again: a running server reloads
+    its configuration only with the very same operator JWT.
+    """
 
     kind = "operator"
+
+    def __init__(self, name, seed=None, issued=None):
+        super().__init__(name, seed)
+        self.issued = int(time.time() if issued is None else issued)
 
     def account(self, name, **options):
         """A new `Account` of this operator; options as for `Account`."""
@@ -75,12 +83,13 @@ class Operator(Identity):
         nats = {"type": "operator", "version": 2}
         if system_account:
             nats["system_account"] = system_account.public
-        return self.sign({"name": self.name, "sub": self.public, "nats": nats})
+        return self.sign({"name": self.name, "sub": self.public, "iat": self.issued, "nats": nats})
 
     def server_config(self, accounts, system_account=None):
         """The part of nats-server's configuration that makes it know operator and accounts.
 
-        The accounts are in it, so after a change (a revocation) it has to be written and loaded anew.
+        The accounts are in it: after a change (a revocation) it has to be written and loaded anew. The
+        server looks at an account once a second at most: a change may have to be loaded twice.
         """
         lines = ["operator: %s" % self.jwt(system_account), "resolver: MEMORY"]
         if system_account:

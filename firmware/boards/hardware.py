@@ -64,6 +64,14 @@ class HardwareBoard(Board):
             self._led.value(on != self._led_active_low)
         return bool(self._led.value()) != self._led_active_low
 
+    def deep_sleep(self, ms):
+        self._before_sleep()
+        machine.deepsleep(ms)
+
+    def _before_sleep(self):
+        self.release_watchdog()  # where it goes on counting, it would end the sleep
+        self._wifi.off()
+
     def start_watchdog(self):
         if self._use_watchdog:
             self._watchdog = machine.WDT(timeout=self._WATCHDOG_MS)

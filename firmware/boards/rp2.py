@@ -11,6 +11,8 @@ _CTRL_CLEAR_RP2040 = 0x4005B000
 _CTRL_CLEAR_RP2350 = 0x400DB000
 _ENABLE = 1 << 30
 
+_NAP_MS = 3600000  # machine.lightsleep() takes no more than 71 minutes
+
 
 class Rp2(HardwareBoard):
     """A Pico W or Pico 2 W."""
@@ -36,3 +38,17 @@ class Rp2(HardwareBoard):
         if self._watchdog is not None:
             rp2350 = "RP2350" in machine_name()
             machine.mem32[_CTRL_CLEAR_RP2350 if rp2350 else _CTRL_CLEAR_RP2040] = _ENABLE
+
+    def slept(self):
+        # The chip ends a sleep by the watchdog's reset, which it also uses for machine.reset().
+        return self.reset_cause() == "watchdog"
+
+    def deep_sleep(self, ms):
+        # What machine.deepsleep() does, but for as long as it takes, and again if something
+        # (the Wi-Fi chip, an interrupt) ends the sleep too early. The clock of ticks_ms goes on.
+        self._before_sleep()
+        until = self._clock.ticks_add(self._clock.ticks_ms(), ms)
+        while ms > 0:
+            machine.lightsleep(min(ms, _NAP_MS))
+            ms = self._clock.ticks_diff(until, self._clock.ticks_ms())
+        machine.reset()

@@ -45,6 +45,44 @@ class Values(unittest.TestCase):
         self.assertEqual(found, [])
         self.assertEqual(mistakes(token="t"), [])
 
+    def test_outbox(self):
+        for kind in ("none", "stream", "off"):
+            self.assertEqual(mistakes(outbox=kind), [])
+        self.assertEqual(mistakes(outbox="stream", outbox_ram=512, outbox_flash=8192, sync_s=5), [])
+        self.assertEqual(mistakes(outbox_flash=0), [])
+        for kind in ("Stream", "", None, True, False, 3, []):
+            self.assert_wrong(mistakes(outbox=kind), "outbox", '"none", "stream" or "off"')
+
+    def test_sizes(self):
+        for field, low, high in (("outbox_ram", "512", "32768"), ("outbox_flash", "8192", "16777216")):
+            for size in (int(low) - 1, int(high) + 1, -1):
+                self.assert_wrong(mistakes(**{field: size}), field, low, high, "bytes")
+            for size in ("4096", 4096.0, True, False, None, []):
+                self.assert_wrong(mistakes(**{field: size}), field, "whole number")
+
+    def test_what_has_no_effect_without_an_outbox(self):
+        for field, value in (("outbox_ram", 4096), ("outbox_flash", 8192), ("sync_s", 60)):
+            self.assert_wrong(mistakes(outbox="off", **{field: value}), field, "no effect")
+
+    def test_sleep(self):
+        self.assertEqual(mistakes(sleep_s=60), [])
+        self.assertEqual(mistakes(sleep_s=86400, awake_s=600, outbox="stream"), [])
+        for seconds in (0, 0.5, 86401):
+            self.assert_wrong(mistakes(sleep_s=seconds), "sleep_s", "between 1 and 86400")
+        for seconds in ("60", True, None):
+            self.assert_wrong(mistakes(sleep_s=seconds), "sleep_s", "number of seconds")
+        self.assert_wrong(mistakes(sleep_s=60, awake_s=4), "awake_s", "between 5 and 600")
+        self.assert_wrong(mistakes(awake_s=10), "awake_s", "sleep_s")
+        self.assert_wrong(mistakes(sleep_s=60, period_s=10), "period_s", "sleep_s")
+
+    def test_a_board_that_sleeps_needs_flash_for_its_readings(self):
+        self.assert_wrong(mistakes(sleep_s=60, outbox="off"), "outbox", "lost")
+        self.assert_wrong(mistakes(sleep_s=60, outbox_flash=0), "outbox_flash", "RAM")
+
+    def test_sync(self):
+        for seconds in (0, 86401):
+            self.assert_wrong(mistakes(sync_s=seconds), "sync_s", "between 1 and 86400")
+
     def test_not_an_object(self):
         for values in ([], "x", 3, None):
             self.assert_wrong(settings.check(values), "the file", "one JSON object")
@@ -172,6 +210,22 @@ class File(unittest.TestCase):
         self.assertEqual(loaded.watchdog, True)
         self.assertIsNone(loaded.device)
         self.assertIsNone(loaded.user)
+
+    def test_the_outbox_by_default_needs_nothing_on_the_server(self):
+        self.write(json.dumps(GOOD))
+        loaded = settings.load(FILE)
+        self.assertEqual((loaded.outbox, loaded.outbox_ram, loaded.outbox_flash), ("none", 4096, 262144))
+        self.assertEqual((loaded.sync_ms, loaded.sleep_ms), (None, None))
+
+    def test_with_a_stream_readings_are_in_flash_after_a_minute(self):
+        for given, sync_ms in (({}, 60000), ({"sync_s": 2.5}, 2500)):
+            self.write(json.dumps(dict(GOOD, outbox="stream", **given)))
+            self.assertEqual(settings.load(FILE).sync_ms, sync_ms)
+
+    def test_loads_times_of_sleeping(self):
+        self.write(json.dumps(dict(GOOD, sleep_s=90)))
+        loaded = settings.load(FILE)
+        self.assertEqual((loaded.sleep_ms, loaded.awake_ms), (90000, 30000))
 
     def test_loads_what_is_given(self):
         given = dict(GOOD)

@@ -86,16 +86,34 @@ class Acked:
         self._single = True
         self._stored.forget()
 
+    def greet(self, nc):
+        """A connection is being made: publish to `nc` what the stream need not be asked about.
+
+        A whole window at once: there is no time to see whether the first one is taken.
+        """
+        self.reconnected()
+        self._look_at_age()
+        self._single = False
+        usual, self._nc = self._nc, nc
+        try:
+            while nc.server.headers and self._may_send() and not self._aged and self._send():
+                pass
+        finally:
+            self._nc = usual
+
     # Sending
 
     def poll(self, connected):
         """Publish what may be published."""
-        if self._count and is_over(self._age_at, self._age_ms):
-            self._aged = max(self._aged, self._count)
+        self._look_at_age()
         if connected and self._nc.server.headers:
             self._look_at_time()
             while self._may_send() and self._send():
                 pass
+
+    def _look_at_age(self):
+        if self._count and is_over(self._age_at, self._age_ms):
+            self._aged = max(self._aged, self._count)
 
     def _look_at_time(self):
         if self._retry_at is not None and is_over(self._retry_at, self._retry_ms):

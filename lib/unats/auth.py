@@ -296,7 +296,7 @@ def _claims(jwt):
 
     text = jwt.split(".")[1].replace("-", "+").replace("_", "/")
     try:
-        return a2b_base64(text + "=" * (-len(text) % 4))
+        return a2b_base64((text + "=" * (-len(text) % 4)).encode())
     except ValueError:
         raise AuthError("JWT: its middle part is not base64: is it damaged?")
 

@@ -164,6 +164,8 @@ class Client:
         self._owed_pings = self._owed_pongs = 0
         self._pings = self._pongs = self._pings_out = 0  # sent, received; not answered in a row
 
+    early = bytes  # called for messages that leave with CONNECT: none, but see `unats.early`
+
     # What is going on
 
     @property
@@ -295,7 +297,7 @@ class Client:
                 yield chunk
                 chunk = b""
             chunk += lines
-        yield chunk + b"PING\r\n"
+        yield chunk + self.early() + b"PING\r\n"
 
     def _up(self):
         """The server answered the first PING."""
@@ -544,7 +546,7 @@ class Client:
         text = self._framer.text()
         error = server_error(text)
         self.last_error = error
-        stays = text.startswith(("Permissions Violation", "Invalid "))  # the connection does
+        stays = text.startswith(("Permissions Violation", "Invalid ", "maximum subscriptions"))  # the connection does
         if not stays:
             self._net.refusal = error
         elif self._subs is not None:

@@ -166,7 +166,8 @@ def _added(pairs, fields):
     for key, value in pairs:
         if not isinstance(key, str) or not key.replace("_", "").isalpha() or key in names:
             raise AuthError("auth: its keys must be names of CONNECT's fields that are not set otherwise")
-        quoted(value)  # ValueError
+        if value is not None:
+            quoted(value)  # ValueError
         names.append(key)
     return pairs
 

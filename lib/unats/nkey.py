@@ -64,7 +64,7 @@ def release():
     """
     package = sys.modules["unats"]
     for name in ("ed25519", "sha512"):
-        if sys.modules.pop("unats." + name, None):
+        if sys.modules.pop("unats." + name, None) and hasattr(package, name):
             delattr(package, name)
 
 

@@ -66,7 +66,8 @@ class Outbox:
     it does not). duplicate_window_ms: the stream's, if it is not the server's default; readings older
     than half of it are looked for before they are sent again. domain: JetStream's, or None.
 
-    `len(outbox)` readings wait. `stats`: see `unats.spool.Stats`. `last_error`: why the last reading
+    `len(outbox)` readings wait. `acknowledged`: whether by a stream.
+    `stats`: see `unats.spool.Stats`. `last_error`: why the last reading
     was refused, or None. ValueError: a bad argument. OSError: the folder can't be made.
     """
 
@@ -101,13 +102,21 @@ class Outbox:
             from .unacked import Unacked
 
             self._sender = Unacked(nc, spool, window, ack_ms)
+        self.acknowledged = ack == "stream"
         self._spool = spool
         self.stats = spool.stats
         self._server = None  # of the connection at hand,
         self._reconnects = 0  # ... which is another one when either has changed
+        self._greeted = False  # the sender knows of the next one already
 
     def __len__(self):
         return len(self._spool)
+
+    @property
+    def start(self):
+        """Which start of the board this is, as counted in the folder; None without one."""
+        log = self._spool.log
+        return None if log is None else log.start
 
     @property
     def last_error(self):
@@ -162,6 +171,11 @@ class Outbox:
         self.sync()
         self._sender.close()
 
+    def greet(self, nc):
+        """For `unats.early`: a connection is being made, and `nc` takes what can leave with CONNECT."""
+        self._greeted = True
+        self._sender.greet(nc)
+
     def _is_connected(self):
         """Whether there is a connection; if it is another one than before, the sender is told."""
         nc = self._nc
@@ -171,7 +185,9 @@ class Outbox:
         if nc.server is not self._server or nc.stats.reconnects != self._reconnects:
             self._server = nc.server
             self._reconnects = nc.stats.reconnects
-            self._sender.reconnected()
+            if not self._greeted:
+                self._sender.reconnected()
+            self._greeted = False
         return True
 
     def _tell_gone(self):

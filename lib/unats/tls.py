@@ -164,7 +164,7 @@ class Secure(Tcp):
         self._until = 0  # the deadline of the handshake
         self._owed = 0  # bytes that mbedTLS may have encrypted, but did not report as taken
         self._off = 0  # where they are in the buffer
-        self._full = False  # there may be more where the last bytes came from
+        self._full = False  # there may be something to read with nothing on the wire
 
     def open(self, host, port):
         """As `Tcp`. AuthError: the clock is not set, so that no certificate can be valid."""
@@ -209,6 +209,7 @@ class Secure(Tcp):
         self._poll.register(self._sock, self._flags)
         self._until = utime.ticks_add(utime.ticks_ms(), tls.handshake_timeout_ms)
         self._stage = _SHAKING
+        self._full = True  # the client begins: no use to wait for the server before
 
     def readinto(self, buf):
         """As `Tcp`. Error: also whatever is wrong with the handshake."""
@@ -274,6 +275,7 @@ class Secure(Tcp):
         return utime.ticks_diff(self._until, utime.ticks_ms())
 
     def _read_early(self, buf):
+        self._full = False
         if self._stage == _SHAKING:
             return self._shake(self._sock.readinto, buf)
         return self._read_clear(buf)
