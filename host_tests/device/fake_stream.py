@@ -82,6 +82,7 @@ def id_of(headers):
 class FakeClient:
     def __init__(self):
         self.connected = False
+        self.inbox_prefix = "_INBOX"
         self.server = Server()
         self.stats = Stats()
         self.full = self.no_api = self.deaf = False
@@ -173,7 +174,7 @@ class FakeClient:
     def _handle(self, message):
         if not message.headers:  # no stream
             self.stored.append(message)
-            if self._sub.handler and message.subject.startswith(b"_INBOX."):
+            if self._sub.handler and message.subject.startswith(self.inbox_prefix.encode() + b"."):
                 self.stored.pop()
                 self._sub.handler(FakeMsg(message.subject, b""))
         elif self.refuse == "no responders":

@@ -95,6 +95,21 @@ class Arguments(WithClient):
             with self.assertRaises(ValueError):
                 Outbox(self.nc, device)
 
+    def test_confirmations_come_to_the_clients_own_inbox(self):
+        for ack in ("stream", "none"):
+            for prefix in ("in", "_INBOX.dev", "a.b.c"):
+                self.begin_again()
+                self.nc.inbox_prefix = prefix
+                outbox = self.outbox(ack=ack)
+                self.put(outbox, 0, 1, 2)
+                self.nc.up()
+                self.run_until_empty(outbox)
+                for _ in range(3):
+                    outbox.poll()
+                    self.nc.serve()
+                self.assertEqual((outbox.stats.acked, outbox.stats.resent), (3, 0))
+                self.assertEqual(self.nc.texts(), texts(0, 1, 2))
+
     def test_bad_readings_are_refused_and_nothing_is_kept_of_them(self):
         outbox = self.outbox(ring=bytearray(300), max_payload=100)
         for subject in ("", "a b", "a..b", ".a", "a.", "a\r\nPUB b 0", "a\x7f", "s" * 201):

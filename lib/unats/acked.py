@@ -32,7 +32,8 @@ class Acked:
         self._stored = Stored(nc, domain, ack_ms, spool.stats)
         self.last_error = None
         self._make_header(device)
-        inbox = "_INBOX." + random_hex(22)
+        inbox = "%s.%s" % (nc.inbox_prefix, random_hex(22))
+        self._token_at = inbox.count(".") + 1
         self._reply = bytearray((inbox + ".00000000").encode())
         self._token = bytearray(8)
         self._inbox = nc.subscribe(inbox + ".*", self._on_ack)
@@ -226,7 +227,7 @@ class Acked:
         i = 0
         while i < self._count:
             write_hex(self._token, 0, self._first + i, 8)
-            if msg.token_equals(2, self._token):
+            if msg.token_equals(self._token_at, self._token):
                 return -1 if self._acks >> i & 1 else i
             i += 1
         return -1

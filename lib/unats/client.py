@@ -106,6 +106,8 @@ class Client:
     randomize: shuffle the servers. ignore_discovered_servers: do not use those of the cluster that
     the server names in INFO (host and port; credentials are the client's own). echo: receive what this client itself publishes.
     verbose, pedantic: as in CONNECT. transport: see `unats.transport` (None: TCP).
+    inbox_prefix: what the subjects of replies begin with; one that only this client may subscribe to
+    keeps them from the others of its account.
     on_event: called as on_event(nc, event, detail); detail is the exception of DISCONNECTED and
     ERROR, the Subscription of OVERSIZE, otherwise None.
     ValueError: a bad URL or number.
@@ -116,7 +118,7 @@ class Client:
         rx_size=1024, tx_size=1024, ping_interval_ms=30000, max_pings_out=2,
         connect_timeout_ms=5000, reconnect_wait_ms=250, reconnect_max_wait_ms=30000,
         max_reconnects=-1, randomize=True, echo=True, verbose=False, pedantic=False,
-        transport=None, on_event=None, ignore_discovered_servers=False
+        transport=None, on_event=None, ignore_discovered_servers=False, inbox_prefix="_INBOX"
     ):
         if min(rx_size, tx_size) < 64 or min(ping_interval_ms, connect_timeout_ms) < 1:
             raise ValueError("rx_size and tx_size: at least 64 bytes; times: at least 1 ms")
@@ -125,6 +127,11 @@ class Client:
                 quoted(text)  # ValueError
         if auth is not None and (not callable(auth) or (user, password, token) != (None, None, None)):
             raise ValueError("auth: give credentials of unats.auth, and no user, password and token beside")
+        if inbox_prefix != "_INBOX":
+            from .ids import checked_prefix
+
+            inbox_prefix = checked_prefix(inbox_prefix)
+        self.inbox_prefix = inbox_prefix
         self._servers = Servers(servers, randomize)
         if tls is not None or self._servers.tls:
             from .tls import secure
