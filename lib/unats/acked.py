@@ -23,13 +23,13 @@ _NUMBERS = const(0x3FFFFFFF)
 class Acked:
     """Sends the readings of `spool`. See `unats.outbox`."""
 
-    def __init__(self, nc, spool, device, window, ack_ms, duplicate_window_ms, domain):
+    def __init__(self, nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream):
         self._nc = nc
         self._spool = spool
         self._window = window
         self._ack_ms = ack_ms
         self._age_ms = max(duplicate_window_ms // 2, 1)
-        self._stored = Stored(nc, domain, ack_ms, spool.stats)
+        self._stored = Stored(nc, domain, stream, ack_ms, spool.stats)
         self.last_error = None
         self._make_header(device)
         inbox = "%s.%s" % (nc.inbox_prefix, random_hex(22))

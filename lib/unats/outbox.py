@@ -65,6 +65,8 @@ class Outbox:
     sync_ms: `poll` syncs when the oldest reading that is only in RAM has been that for so long (None:
     it does not). duplicate_window_ms: the stream's, if it is not the server's default; readings older
     than half of it are looked for before they are sent again. domain: JetStream's, or None.
+    stream: its name, if it may only be asked with `$JS.API.DIRECT.GET.<stream>.<subject>`, which can be
+    allowed for the device's own subjects alone (it must have `allow_direct`); None: `STREAM.MSG.GET`.
 
     `len(outbox)` readings wait. `acknowledged`: whether by a stream.
     `stats`: see `unats.spool.Stats`. `last_error`: why the last reading
@@ -86,18 +88,21 @@ class Outbox:
         ack_ms=5000,
         sync_ms=None,
         duplicate_window_ms=120000,
-        domain=None
+        domain=None,
+        stream=None
     ):
         if ack not in ("stream", "none") or not 1 <= window <= 16 or ack_ms < 1:
             raise ValueError("ack: 'stream' or 'none'; window: 1 to 16; ack_ms: at least 1")
         check_name(device)
+        if stream is not None:
+            check_name(stream, "stream")
         ring = bytearray(4096) if ring is None else ring
         self._nc = nc
         spool = Spool(ring, path, flash_size, policy, sync_ms, max_payload, ack == "stream")
         if ack == "stream":
             from .acked import Acked
 
-            self._sender = Acked(nc, spool, device, window, ack_ms, duplicate_window_ms, domain)
+            self._sender = Acked(nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream)
         else:
             from .unacked import Unacked
 
@@ -196,8 +201,8 @@ class Outbox:
         self._spool.gone = 0
 
 
-def check_name(device):
+def check_name(device, what="device"):
     """ValueError if a message id can't begin with it."""
     for c in device:
         if c not in _NAME_CHARACTERS:
-            raise ValueError("device: letters, digits, - and _ only")
+            raise ValueError("%s: letters, digits, - and _ only" % what)
