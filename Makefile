@@ -5,7 +5,7 @@ PY = build/venv/bin/python
 BASE = build/base.stamp
 BENCH = build/bench.stamp
 
-.PHONY: help env run test soak bench size deploy repl clean
+.PHONY: help env run test soak bench wire size deploy repl clean
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo 'make test     all tests but the long ones              [ARGS="-k name"]'
 	@echo 'make soak     the long tests                           [ARGS=...]'
 	@echo 'make bench    speed and heap against other clients     [ARGS=...]'
+	@echo 'make wire     round trips, segments and bytes of a wake, against umqtt.simple'
 	@echo 'make size     code lines, flash and heap per module    [ARGS=...]'
 	@echo 'make deploy   client and application onto a board      PORT=/dev/ttyACM0 [MPY=1]'
 	@echo 'make repl     the board'"'"'s prompt                       PORT=/dev/ttyACM0'
@@ -40,6 +41,9 @@ soak: $(BASE)
 
 bench: $(BENCH)
 	@$(PY) tools/bench.py $(ARGS)
+
+wire: $(BENCH)
+	@$(PY) tools/wire.py $(ARGS)
 
 size: $(BASE)
 	@$(PY) tools/size.py $(ARGS)

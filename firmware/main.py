@@ -36,7 +36,9 @@ def main():
     Board = boards.find()
     try:
         config = settings.load("settings.json", Board.needs_wifi)
-        load(config)
+        for name in needed(config):  # while there is the most room for it
+            __import__("unats." + name)
+            gc.collect()
         board = Board(config, utime)
         device = config.device or board.default_name()
         client = unats.Client(
@@ -58,16 +60,15 @@ def main():
         run_once(app, config)
 
 
-def load(config):
-    """Import what these settings need, while there is the most room for it."""
-    names = []
-    if config.outbox != "off":
-        names = ["flashlog", "spool", "outbox", "acked" if config.outbox == "stream" else "unacked"]
-    if config.outbox == "stream":
-        names += ["request"] + (["early"] if config.sleep_ms is not None else [])
-    for name in names:
-        __import__("unats." + name)
-        gc.collect()
+def needed(config):
+    """The library's modules that these settings need, and that would otherwise be loaded later on."""
+    if config.outbox == "off":
+        return ()
+    names = ("flashlog", "spool", "outbox")
+    if config.outbox == "none":
+        return names + ("unacked",)
+    names += ("acked", "request")
+    return names if config.sleep_ms is None else names + ("early",)
 
 
 def outbox_for(client, device, config):

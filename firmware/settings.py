@@ -19,7 +19,7 @@
                                                                         else until the RAM is full
     sleep_s            deep sleep between two readings, 1 to 86400;     default: no sleep
                        a board that sleeps hears no commands
-    awake_s            the longest time awake before that, 5 to 600     default: 30
+    awake_s            the longest time awake before that, 2 to 600     default: 30
 
 Every mistake in the file is reported, not only the first. What a mistake report says never
 contains the value of a field, and the settings print without their secrets.
@@ -275,7 +275,7 @@ def _check_outbox(values, wrong):
 
 def _check_sleep(values, wrong):
     wrong("sleep_s", _seconds(values, "sleep_s", 1, 86400))
-    wrong("awake_s", _seconds(values, "awake_s", 5, 600))
+    wrong("awake_s", _seconds(values, "awake_s", 2, 600))
     if "sleep_s" not in values:
         if "awake_s" in values:
             wrong("awake_s", "has no effect without sleep_s: add that, or leave this out")

@@ -340,7 +340,7 @@ def test_a_signal_during_the_outage_still_ends_it_in_order(start):
 def test_a_server_that_forgets_what_it_has_acknowledged_is_a_failure(tmp_path):
     root = tmp_path / "project"
     copy_project(root)
-    replace(root / "tools/simulation.py", "        self._start()\n        if not self._await():", FORGET)
+    replace(root / "tools/simulation.py", "        self.start()\n        if not self._await():", FORGET)
     command = [sys.executable, str(root / "tools/run.py"), "--seconds", "6", "--period", "0.5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S)
     assert done.returncode == 1
@@ -349,7 +349,7 @@ def test_a_server_that_forgets_what_it_has_acknowledged_is_a_failure(tmp_path):
 
 FORGET = """        import shutil
         shutil.rmtree(self.folder / "store")
-        self._start()
+        self.start()
         if not self._await():"""
 
 

@@ -51,9 +51,10 @@ class Child:
         self._log = self.folder / "output.log"
         self._command = command
         self._env = env
-        self._start()
+        self.start()
 
-    def _start(self):
+    def start(self):
+        """Start it, or start it again after its end; its folder is as it has left it."""
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -88,6 +89,13 @@ class Child:
         """End it without a chance to do anything, as a power cut does."""
         self._process.kill()
         self._process.wait()
+
+    def wait(self, seconds):
+        """Wait until it has ended by itself; ToolError if it takes longer than that."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"{self.name} did not end within {seconds} s:\n{self.tail()}") from None
 
     def stop(self):
         """End it, by force if it takes too long, and wait until it is gone."""
@@ -140,7 +148,7 @@ class Server(Child):
 
     def again(self):
         """Start it again, at the same port."""
-        self._start()
+        self.start()
         if not self._await():
             raise ToolError(f"nats-server did not start again:\n{self.tail()}")
 
@@ -154,7 +162,7 @@ class Board(Child):
     def __init__(self, name, folder, server, heap=HEAP, **settings):
         folder = Path(folder)
         settings = {"server": server, "device": name, **settings}
-        with open(os.open(folder / "settings.json", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        with open(os.open(folder / "settings.json", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
             json.dump(settings, file)
         env = dict(os.environ, MICROPYPATH=f"{LIB}:{_FIRMWARE}:.frozen")
         self._asleep = folder / "asleep"
@@ -168,10 +176,9 @@ class Board(Child):
             return None
         return int(self._asleep.read_text()) / 1000
 
-    def wake(self):
-        """Start it again, at the end of its sleep or after it was killed."""
+    def start(self):
         self._asleep.unlink(missing_ok=True)
-        self._start()
+        super().start()
 
     @property
     def lit(self):

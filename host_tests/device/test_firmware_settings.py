@@ -71,7 +71,7 @@ class Values(unittest.TestCase):
             self.assert_wrong(mistakes(sleep_s=seconds), "sleep_s", "between 1 and 86400")
         for seconds in ("60", True, None):
             self.assert_wrong(mistakes(sleep_s=seconds), "sleep_s", "number of seconds")
-        self.assert_wrong(mistakes(sleep_s=60, awake_s=4), "awake_s", "between 5 and 600")
+        self.assert_wrong(mistakes(sleep_s=60, awake_s=1), "awake_s", "between 2 and 600")
         self.assert_wrong(mistakes(awake_s=10), "awake_s", "sleep_s")
         self.assert_wrong(mistakes(sleep_s=60, period_s=10), "period_s", "sleep_s")
 
