@@ -83,6 +83,7 @@ class App:
     def __init__(self, client, clock, board, device, period_ms, sensors, outbox=None):
         self.client = client
         self.outbox = outbox
+        self.time = None  # an ntp.Ntp, where connecting needs the clock to be set
         self.board = board
         self.device = device
         self.unsent = 0
@@ -185,9 +186,14 @@ class App:
         return up
 
     def keep_started(self):
-        """Have the client connect, unless it is at it: at once, then every ten seconds."""
+        """Have the client connect, unless it is at it: at once, then every ten seconds.
+
+        Where it needs the clock, not before that is set: it would be told so, and wait longer and longer.
+        """
         state = self.client.state
         if state != unats.DISCONNECTED and state != unats.CLOSED:
+            return
+        if self.time is not None and not self.time.is_set():
             return
         now = self._clock.ticks_ms()
         if self._start_at is not None and self._clock.ticks_diff(now, self._start_at) < 0:

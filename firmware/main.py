@@ -26,6 +26,8 @@ from app import App
 
 gc.collect()
 
+_SLOW_MS = 15000
+
 
 def main():
     """Read settings.json, build board, client, outbox and application, and run until Ctrl-C.
@@ -35,7 +37,7 @@ def main():
     """
     Board = boards.find()
     try:
-        config = settings.load("settings.json", Board.needs_wifi)
+        config = settings.load("settings.json", Board.needs_wifi, True)
         for name in needed(config):  # while there is the most room for it
             __import__("unats." + name)
             gc.collect()
@@ -47,13 +49,19 @@ def main():
             user=config.user,
             password=config.password,
             token=config.token,
+            inbox_prefix=config.inbox,
             on_event=lambda nc, event, detail: app.on_event(nc, event, detail),
+            **security(config)
         )
     except ValueError as mistake:
         print(mistake)
         return
     outbox = outbox_for(client, device, config)
     app = App(client, utime, board, device, config.period_ms, sensors.of(board), outbox)
+    if config.ca is not None:
+        from ntp import Ntp
+
+        app.time = Ntp(board, utime, config.ntp, app.say)
     if config.sleep_ms is None:
         app.run()
     else:
@@ -62,13 +70,45 @@ def main():
 
 def needed(config):
     """The library's modules that these settings need, and that would otherwise be loaded later on."""
+    names = ()
+    if config.ca is not None:
+        names += ("tls",)
+    if config.creds is not None or config.nkey is not None:
+        names += ("auth",)
     if config.outbox == "off":
-        return ()
-    names = ("flashlog", "spool", "outbox")
+        return names
+    names += ("flashlog", "spool", "outbox")
     if config.outbox == "none":
         return names + ("unacked",)
     names += ("acked", "request")
     return names if config.sleep_ms is None else names + ("early",)
+
+
+def security(config):
+    """What else these settings tell the client: TLS, and who the board is. ValueError: a file is no good.
+
+    More time for connecting: a board may take seconds for the handshake, and for signing.
+    """
+    options = {"connect_timeout_ms": _SLOW_MS} if config.is_slow else {}
+    if config.ca is not None:
+        from unats.tls import Tls
+
+        options["tls"] = Tls(
+            config.ca,
+            cert=config.cert,
+            key=config.key,
+            handshake_first=config.tls_first,
+            handshake_timeout_ms=_SLOW_MS,
+        )
+    if config.creds is not None:
+        from unats.auth import UserCredentials
+
+        options["auth"] = UserCredentials(config.creds)
+    elif config.nkey is not None:
+        from unats.auth import Nkey
+
+        options["auth"] = Nkey(config.nkey)
+    return options
 
 
 def outbox_for(client, device, config):
@@ -78,6 +118,8 @@ def outbox_for(client, device, config):
     from unats.outbox import Outbox
 
     options = {"ack": config.outbox, "sync_ms": config.sync_ms, "flash_size": config.outbox_flash}
+    if config.stream is not None:
+        options["stream"] = config.stream
     ring = bytearray(config.outbox_ram)
     if config.outbox_flash:
         try:

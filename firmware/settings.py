@@ -1,7 +1,14 @@
 """settings.json: what a board has to know before it can start, checked field by field.
 
-    server             "nats://host:4222", or a list of them            required
-    user, password     or: token                                        if the server asks for them
+    server             "nats://host:4222" or "tls://...", or a list     required
+    user, password     or: token, or one of the two files               if the server asks for them
+    creds              file with a JWT and its seed, as nsc writes it
+    nkey               file with the seed of an NKey, SU...
+    ca                 file with the certificate to trust, DER or PEM   for TLS, which is on with it
+    cert, key          files with a certificate of the board's own      if the server asks for one
+    tls_first          true if the server speaks TLS before INFO        default: false
+    ntp                time server for a board whose clock is not set   default: "pool.ntp.org"
+    inbox              what the subjects of replies begin with          default: "_INBOX"
     wifi_ssid          name of the Wi-Fi network                        required on a board with Wi-Fi
     wifi_password      its password; left out for an open network
     device             the board's name in subjects                     default: made of the chip's id
@@ -13,6 +20,8 @@
     outbox             how readings are kept until the server has them  default: "none"
                        "none": until sent, on any server; "stream": until a JetStream stream has
                        acknowledged them; "off": not at all
+    stream             the stream's name, if the board may only ask     default: it is looked for
+                       it for its own subjects
     outbox_ram         bytes of RAM for them, 512 to 32768              default: 4096
     outbox_flash       bytes of flash for them, from 8192; 0: none      default: 262144
     sync_s             longest time that they are in RAM only           default: 60 with "stream",
@@ -32,6 +41,14 @@ _FIELDS = (
     "user",
     "password",
     "token",
+    "creds",
+    "nkey",
+    "ca",
+    "cert",
+    "key",
+    "tls_first",
+    "ntp",
+    "inbox",
     "wifi_ssid",
     "wifi_password",
     "device",
@@ -40,6 +57,7 @@ _FIELDS = (
     "led_active_low",
     "watchdog",
     "outbox",
+    "stream",
     "outbox_ram",
     "outbox_flash",
     "sync_s",
@@ -47,6 +65,7 @@ _FIELDS = (
     "awake_s",
 )
 
+_FILES = ("creds", "nkey", "ca", "cert", "key")  # names of files on the board
 _OUTBOXES = ("none", "stream", "off")
 _FLASH = 262144
 _AWAKE_S = 30
@@ -72,6 +91,15 @@ class Settings:
         self.user = values.get("user")
         self.password = values.get("password")
         self.token = values.get("token")
+        self.creds = values.get("creds")
+        self.nkey = values.get("nkey")
+        self.ca = values.get("ca")
+        self.cert = values.get("cert")
+        self.key = values.get("key")
+        self.tls_first = values.get("tls_first", False)
+        self.ntp = values.get("ntp", "pool.ntp.org")
+        self.inbox = values.get("inbox", "_INBOX")
+        self.stream = values.get("stream")
         self.wifi_ssid = values.get("wifi_ssid")
         self.wifi_password = values.get("wifi_password")
         self.device = values.get("device")
@@ -86,6 +114,11 @@ class Settings:
         self.sleep_ms = _ms(values.get("sleep_s"))
         self.awake_ms = _ms(values.get("awake_s", _AWAKE_S))
 
+    @property
+    def is_slow(self):
+        """Whether connecting takes a board seconds of computing: TLS, or a signature."""
+        return (self.ca or self.creds or self.nkey) is not None
+
     def __repr__(self):
         return "<Settings device=%s period_ms=%d>" % (self.device, self.period_ms)
 
@@ -94,8 +127,11 @@ def _ms(seconds):
     return None if seconds is None else int(seconds * 1000)
 
 
-def load(path, needs_wifi=True):
-    """Read and check the JSON file at `path`; a Settings, or SettingsError with all mistakes."""
+def load(path, needs_wifi=True, has_files=False):
+    """Read and check the JSON file at `path`; a Settings, or SettingsError with all mistakes.
+
+    has_files: this is the board, and the files that are named must be here.
+    """
     try:
         with open(path) as file:
             values = _parse(file, path)
@@ -103,6 +139,8 @@ def load(path, needs_wifi=True):
         todo = "is not there: copy settings.example.json to this name and fill it in"
         raise SettingsError(path, [("the file", todo)])
     mistakes = check(values, needs_wifi)
+    if has_files and not mistakes:
+        mistakes = _absent(values)
     if mistakes:
         raise SettingsError(path, mistakes)
     return Settings(values)
@@ -136,11 +174,12 @@ def check(values, needs_wifi=True):
     for field in ("user", "password", "token"):
         wrong(field, _text(values, field))
     wrong("user", _credentials(values))
+    _check_security(values, wrong)
     _check_wifi(values, needs_wifi, wrong)
     wrong("device", _device(values))
     wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
     wrong("led_pin", _pin(values))
-    for field in ("led_active_low", "watchdog"):
+    for field in ("led_active_low", "watchdog", "tls_first"):
         if not isinstance(values.get(field, True), bool):
             wrong(field, "must be true or false, without quotes")
     _check_outbox(values, wrong)
@@ -166,8 +205,8 @@ def _url(url):
     """Look for what people get wrong; the client does the parsing and has the last word."""
     if "://" in url:
         scheme, url = url.split("://", 1)
-        if scheme != "nats":
-            return "must start with nats://; other kinds of address are not supported"
+        if scheme not in ("nats", "tls"):
+            return "must start with nats:// or tls://; other kinds of address are not supported"
     for character in url:
         if character <= " ":
             return "must not contain spaces"
@@ -205,6 +244,74 @@ def _credentials(values):
         return "is missing: a password needs the user it belongs to"
     if "user" in values and "password" not in values:
         return "has no password: add one, or leave user out"
+    return None
+
+
+def _check_security(values, wrong):
+    for field in _FILES:
+        wrong(field, _file(values, field))
+    for field in ("creds", "nkey"):
+        for other in ("user", "password", "token", "creds"):
+            if field in values and other in values and other != field:
+                wrong(field, "cannot be combined with %s: keep one of them" % other)
+    if ("cert" in values) != ("key" in values):
+        wrong("cert", "and key belong together: give both, or leave both out")
+    if "ca" not in values:
+        if _asks_for_tls(values.get("server")):
+            wrong("ca", "is missing: tls:// needs the file with the certificate that is to be trusted")
+        for field in ("cert", "tls_first", "ntp"):
+            if field in values:
+                wrong(field, "has no effect without TLS: add ca, or leave it out")
+    if "ntp" in values:
+        wrong("ntp", _text(values, "ntp") or _host(values["ntp"]))
+    if "inbox" in values:
+        wrong("inbox", _text(values, "inbox") or _inbox(values["inbox"]))
+
+
+def _asks_for_tls(servers):
+    for url in servers if isinstance(servers, list) else [servers]:
+        if isinstance(url, str) and url.startswith("tls://"):
+            return True
+    return False
+
+
+def _file(values, field):
+    if field not in values:
+        return None
+    text = _text(values, field)
+    if not text:
+        name = values[field]
+        if len(name) > 100 or "\n" in name or name.startswith("-----") or len(name) == 58 and name.startswith("S"):
+            return "must be the name of a file on the board, not what is in the file"
+    return text
+
+
+def _absent(values):
+    """The mistakes in what is named: files that are not there."""
+    found = []
+    for field in _FILES:
+        if field in values:
+            try:
+                open(values[field], "rb").close()
+            except OSError:
+                text = "names a file that is not on the board: put it there"
+                if field in ("creds", "ca"):
+                    text += " (`make credentials`)"
+                found.append((field, text))
+    return found
+
+
+def _host(text):
+    for character in text:
+        if character <= " " or character in ":/@":
+            return 'must be a name or an address and nothing else, like "pool.ntp.org"'
+    return None
+
+
+def _inbox(text):
+    for token in text.split("."):
+        if not is_name(token):
+            return 'may have only letters, digits, - and _, in parts joined by dots, like "_INBOX.greenhouse-7"'
     return None
 
 
@@ -264,6 +371,13 @@ def _bytes(values, field, low, high):
 def _check_outbox(values, wrong):
     if values.get("outbox", "none") not in _OUTBOXES:
         wrong("outbox", 'must be "none", "stream" or "off", in quotes')
+    if "stream" in values:
+        text = _text(values, "stream")
+        if not text and not is_name(values["stream"]):
+            text = "may have only letters, digits, - and _"
+        if not text and values.get("outbox") != "stream":
+            text = 'has no effect without outbox "stream": leave it out, or add that'
+        wrong("stream", text)
     wrong("outbox_ram", _bytes(values, "outbox_ram", 512, 32768))
     if values.get("outbox_flash") != 0 or isinstance(values["outbox_flash"], bool):
         wrong("outbox_flash", _bytes(values, "outbox_flash", 8192, 16777216))

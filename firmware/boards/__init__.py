@@ -72,6 +72,10 @@ class Board:
     def release_watchdog(self):
         """Give whoever interrupted the program time at the REPL, as far as the chip lets us."""
 
+    def set_clock(self, host):
+        """Set the clock by the time server `host`. Waits; OSError and others: that did not work."""
+        raise OSError("this board cannot set its clock")
+
     def slept(self):
         """Say whether this start is the end of a deep sleep, as far as the chip can tell."""
         return self.reset_cause() == "deep sleep"
