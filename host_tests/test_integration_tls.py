@@ -2,7 +2,9 @@
 
 import pathlib
 import random
+import socket
 import ssl
+import time
 
 import pytest
 
@@ -11,6 +13,7 @@ from support.hostile import HostileServer
 from support.live import MONITORED, PATIENCE_S, any_board, board, connection, pattern, start_board, subject
 from support.nats_server import NatsServer
 from support.peer import Peer
+from support.ports import free_port
 from support.proxy import Proxy
 
 __all__ = ["any_board", "board", "start_board", "subject"]  # fixtures
@@ -42,6 +45,12 @@ def server(identity):
     """A nats-server that requires TLS, shared: tests leave it as it is."""
     with NatsServer(MONITORED + tls_config(identity)) as server:
         yield server
+
+
+@pytest.fixture(params=["micropython", "cpython"])
+def roomy_board(request, start_board):
+    """As any_board, with room for a test's own data."""
+    return start_board(request.param, heapsize="4M")
 
 
 @pytest.fixture
@@ -205,7 +214,7 @@ def test_a_given_host_name_is_what_the_certificate_must_be_made_out_to(any_board
 def test_servers_that_cannot_be_trusted_are_tried_ever_less_often(any_board, server, stranger):
     _client(any_board, _url(server), {"ca": stranger.der}, reconnect_wait_ms=40, reconnect_max_wait_ms=2000)
     any_board("nc.connect(wait=False)")
-    any_board.until("len(events) == 5")
+    any_board.until("len(events) >= 5")
     assert {name for name, _ in any_board("events")} == {"ERROR"}
     assert {detail[0] for _, detail in any_board("events")} == {"AuthError"}
     gaps = any_board("[utime.ticks_diff(b, a) for a, b in zip(moments, moments[1:])]")
@@ -332,25 +341,22 @@ def test_other_servers_are_learnt_under_tls_only(any_board, hostile_server, serv
     assert any_board.events == ["CONNECTED"]
 
 
+def _cluster(port, other):
+    return 'cluster { name: c, listen: "127.0.0.1:%d", routes: ["nats://127.0.0.1:%d"] }\n' % (port, other)
+
+
 def test_discovered_servers_are_talked_to_by_tls(any_board, start_nats_server, authority, subject):
-    identity = authority.issue("localhost")  # no address: a discovered one must be known by the name
-    second = NatsServer(tls_config(identity))
-
-    def cluster(port, other=None):
-        routes = 'routes: ["nats://127.0.0.1:%d"]' % other if other else ""
-        return 'cluster { name: c, listen: "127.0.0.1:%d", %s }\n' % (port, routes)
-
-    from support.ports import free_port
-
-    first_port, second_port = free_port(), free_port()
-    first = start_nats_server(cluster(first_port) + tls_config(identity))
-    second = start_nats_server(cluster(second_port, first_port) + tls_config(identity))
+    identity = authority.issue("localhost")  # no address: a discovered one must have the name
+    ports = free_port(), free_port()
+    first = start_nats_server(_cluster(*ports) + tls_config(identity))
+    second = start_nats_server(_cluster(*reversed(ports)) + tls_config(identity))
     _connect(any_board, _url(first), {"ca": authority.der})
-    any_board.until("len(nc._servers) == 2")
+    second_name = "127.0.0.1:%d" % second.port
+    any_board.until("%r in [str(s) for s in nc._servers._all]" % second_name)
     any_board("sub(%r) and None", subject)
     first.kill()
     any_board.until("'RECONNECTED' in names()")
-    assert any_board("nc._servers.current.port") == second.port
+    assert any_board("str(nc._servers.current)") == second_name
     any_board("put(%r, b'there')", subject)
     any_board.until("got")
 
@@ -358,7 +364,7 @@ def test_discovered_servers_are_talked_to_by_tls(any_board, start_nats_server, a
 # Handshakes that do not end
 
 
-def test_a_hundred_stalled_handshakes_leave_nothing_open(any_board, authority):
+def test_a_hundred_stalled_handshakes_leave_nothing_open(roomy_board, authority):
     stages = [b"", b"\x16", b"\x16\x03\x03\x00\x40", b"\x16\x03\x03\x00\x40\x02\x00\x00"]
 
     def script(c):
@@ -369,23 +375,24 @@ def test_a_hundred_stalled_handshakes_leave_nothing_open(any_board, authority):
 
     with HostileServer(script) as server:
         tls = {"ca": authority.der, "handshake_timeout_ms": 15}
-        _client(any_board, _url(server), tls, reconnect_wait_ms=1, reconnect_max_wait_ms=1)
-        any_board("nc.connect(wait=False)")
-        any_board.until("len(events) == 3")
-        files = any_board.files()
-        any_board("until(lambda: len(events) >= 100, 60)")
-        assert any_board.files() <= files
-        assert {detail[0] for _, detail in any_board("events")} == {"Timeout"}
-        assert "no end of the handshake" in any_board("events[-1][1][1]")
-        any_board("nc.close()")
-        assert any_board.files() < files
+        _client(roomy_board, _url(server), tls, reconnect_wait_ms=1, reconnect_max_wait_ms=1)
+        roomy_board("nc.connect(wait=False)")
+        roomy_board.until("len(events) >= 3")
+        files = roomy_board.files()
+        roomy_board("until(lambda: len(events) >= 100, 60)")
+        assert roomy_board.files() <= files
+        assert {detail[0] for _, detail in roomy_board("events")} == {"Timeout"}
+        assert "no end of the handshake" in roomy_board("events[-1][1][1]")
+        roomy_board("nc.close()")
+        assert roomy_board.files() < files
 
 
-def test_a_hundred_failed_handshakes_leave_nothing_open(board, server, stranger):
+def test_a_hundred_failed_handshakes_leave_nothing_open(start_board, server, stranger):
+    board = start_board(heapsize="1M")
     _client(board, _url(server), {"ca": stranger.der}, reconnect_wait_ms=1, reconnect_max_wait_ms=1)
     files = board.files()
     board("nc.connect(wait=False)")
-    board("until(lambda: len(events) == 20)")
+    board("until(lambda: len(events) >= 20)")
     heap = board("events.clear() or moments.clear() or heap()")
     board("until(lambda: len(events) >= 100, 60)")
     assert board("events.clear() or moments.clear() or heap()") < heap + 8000
@@ -407,56 +414,46 @@ def test_poll_does_not_wait_for_the_handshake(any_board, hostile_server, authori
     assert any_board("events[0][1][0]") == "Timeout"
 
 
-@pytest.mark.parametrize("hold_s", [0.0])
-def test_handshakes_held_at_every_step(any_board, server, authority, hold_s):
+def test_handshakes_held_at_every_step(any_board, server, authority):
     with Proxy(server.port) as proxy:
         for way in (proxy.down, proxy.up):
             for after in [*range(1, 12), *range(60, 1500, 130)]:
-                way.passed = 0
                 way.hold(after)
                 _client(any_board, _url(proxy), {"ca": authority.der})
                 any_board.start("nc.connect(20000)")
-                before = way.passed
-                _until_stuck(way, after, before, any_board)
+                _until_stuck(way, any_board)
                 any_board("nc.close()")
 
 
-def _until_stuck(way, after, before, board):
+def _until_stuck(way, board):
     """Let the rest pass when so much has, or when the whole handshake was less."""
-    import queue
-    import time
-
-    end = time.monotonic() + PATIENCE_S
-    while way._left and board._lines.empty() and time.monotonic() < end:
+    while way._left and board.busy:
         time.sleep(0.001)
     way.let_pass()
-    try:
-        board.result()
-    except queue.Empty:
-        raise AssertionError("held after %d" % after) from None
+    board.result()
 
 
 # Once connected
 
 
-def test_large_messages_and_streams(any_board, start_nats_server, identity, authority, subject):
+def test_large_messages_and_streams(roomy_board, start_nats_server, identity, authority, subject):
     server = start_nats_server(tls_config(identity))
     context = ssl.create_default_context(cafile=authority.pem)
     with Peer("tls://localhost:%d" % server.port, tls=context) as peer:
-        _connect(any_board, _url(server), {"ca": authority.der}, rx_size=512, tx_size=512)
+        _connect(roomy_board, _url(server), {"ca": authority.der}, rx_size=512, tx_size=512)
         messages = peer.subscribe(subject + ".up")
-        any_board("put(%r, pattern(300000))", subject + ".up")
-        assert any_board("nc.flush(20000)")
+        roomy_board("put(%r, pattern(300000))", subject + ".up")
+        assert roomy_board("nc.flush(20000)")
         assert messages.get(timeout=PATIENCE_S).data == pattern(300000)
-        any_board("nc.subscribe(%r, stream, stream=True) and None", subject + ".stream")
-        any_board("sub(%r) and None", subject + ".down")
+        roomy_board("nc.subscribe(%r, stream, stream=True) and None", subject + ".stream")
+        roomy_board("sub(%r) and None", subject + ".down")
         peer.publish(subject + ".stream", pattern(400000))
         peer.publish(subject + ".down", pattern(600))  # too large for it
         peer.publish(subject + ".down", b"the next one")
-        any_board.until("got")
-        assert any_board("[(s[0], s[1], s[2]) for s in streams]") == [(400000, 400000, True)]
-        assert any_board("streams[0][3].digest() == hashlib.sha256(pattern(400000)).digest()")
-        assert any_board("(got[0][1], nc.stats.oversize)") == (b"the next one", 1)
+        roomy_board.until("got")
+        assert roomy_board("[(s[0], s[1], s[2]) for s in streams]") == [(400000, 400000, True)]
+        assert roomy_board("streams[0][3].digest() == hashlib.sha256(pattern(400000)).digest()")
+        assert roomy_board("(got[0][1], nc.stats.oversize)") == (b"the next one", 1)
 
 
 def test_jetstream(any_board, start_nats_server, identity, authority, subject):
@@ -485,9 +482,9 @@ def test_a_killed_server_is_connected_to_again(any_board, start_nats_server, ide
     assert {kind for kind, _ in lost} == {"NotConnected"}
 
 
-def test_what_is_decrypted_already_is_not_waited_for(any_board, hostile_server, server_context, authority):
+def test_what_is_decrypted_already_is_not_waited_for(roomy_board, hostile_server, server_context, authority):
     """One record holds many buffers full of messages, and nothing comes behind it."""
-    many = b"".join(b"MSG cmd 1 %d\r\n%s\r\n" % (n, b"x" * n) for n in range(100, 200))
+    many = b"".join(b"MSG cmd 1 %d\r\n%s\r\n" % (n, b"x" * n) for n in range(100, 190))
 
     def script(c):
         c.send(_TLS_INFO)
@@ -500,16 +497,16 @@ def test_what_is_decrypted_already_is_not_waited_for(any_board, hostile_server, 
         c.hold()
 
     server = hostile_server(script)
-    any_board("from unats.tls import Tls")
-    any_board("client(%r, tls=Tls(ca=%r), rx_size=256)", _url(server), authority.der)
-    any_board("sub('cmd') and None")
-    any_board("nc.connect(20000)")
-    any_board("nc.publish('go') and None")
-    any_board("while len(got) < 100: nc.poll(600000)")
-    assert any_board("[len(m[1]) for m in got]") == list(range(100, 200))
+    roomy_board("from unats.tls import Tls")
+    roomy_board("client(%r, tls=Tls(ca=%r), rx_size=256)", _url(server), authority.der)
+    roomy_board("sub('cmd') and None")
+    roomy_board("nc.connect(20000)")
+    roomy_board("nc.publish('go') and None")
+    roomy_board("while len(got) < 90: nc.poll(600000)")
+    assert roomy_board("[len(m[1]) for m in got]") == list(range(100, 190))
 
 
-def test_thousands_of_messages_through_a_line_that_stalls(any_board, start_nats_server, identity, authority, subject):
+def test_thousands_of_messages_through_a_line_that_stalls(roomy_board, start_nats_server, identity, authority, subject):
     """The socket takes nothing at all again and again, in mid-record, while more is queued behind."""
     seed = random.randrange(1 << 30)
     print("seed", seed)
@@ -517,41 +514,36 @@ def test_thousands_of_messages_through_a_line_that_stalls(any_board, start_nats_
     server = start_nats_server(tls_config(identity))
     context = ssl.create_default_context(cafile=authority.pem)
     with Peer("tls://localhost:%d" % server.port, tls=context) as peer, Proxy(server.port) as proxy:
+        proxy._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         messages = peer.subscribe(subject)
-        _connect(any_board, _url(proxy), {"ca": authority.der}, tx_size=4096, ping_interval_ms=60000)
-        any_board("nc._transport._raw.setsockopt(1, 7, 4096)")  # SOL_SOCKET, SO_SNDBUF: it fills sooner
-        any_board("import random; random.seed(%d); owed = [0, 0]", rng.randrange(1 << 20))
-        any_board(
+        _connect(roomy_board, _url(proxy), {"ca": authority.der}, tx_size=4096, ping_interval_ms=60000)
+        roomy_board("nc._transport._raw.setsockopt(1, 7, 4096) and None")  # SOL_SOCKET, SO_SNDBUF: it fills sooner
+        roomy_board("import random; random.seed(%d); behind = [0]", rng.randrange(1 << 20))
+        roomy_board(
             "def many(first, last):\n"
             " for i in range(first, last):\n"
             "  size = random.getrandbits(14) if i %% 100 == 0 else random.getrandbits(9 + i %% 3)\n"
             "  payload = (b'%%d ' %% i) + pattern(size)\n"
             "  while not nc.publish(%r, payload):\n"
             "   nc.poll(1)\n"
-            "   owed[0] += 1\n"
-            "  owed[1] += nc._transport._owed > 0\n",
+            "  behind[0] += nc._transport._owed > 0\n"
+            "  nc.poll(0)\n",
             subject,
         )
         for part in range(4):
-            any_board.start("many(%d, %d)" % (part * 1000, part * 1000 + 1000))
-            for _ in range(25):
+            roomy_board.start("many(%d, %d)" % (part * 1000, part * 1000 + 1000))
+            while roomy_board.busy:
                 proxy.up.hold(rng.choice((0, 1, 5, 300, 5000, 30000)))
-                _pause(rng.random() * 0.004)
+                time.sleep(rng.random() * 0.01)
                 proxy.up.let_pass()
-                _pause(rng.random() * 0.002)
-            any_board.result()
-        assert any_board("nc.flush(30000)")
-        assert any_board("owed[1]") > 3  # or else nothing was shown
+                time.sleep(rng.random() * 0.001)
+            roomy_board.result()
+        assert roomy_board("nc.flush(30000)")
+        assert roomy_board("behind[0]") > 20  # so many were queued behind a record that was not taken
         for i in range(4000):
             data = messages.get(timeout=PATIENCE_S).data
             assert data == b"%d " % i + pattern(len(data) - len(b"%d " % i)), "seed %d, message %d" % (seed, i)
-        assert any_board.events == ["CONNECTED"] and messages.empty()
-
-
-def _pause(seconds):
-    import time
-
-    time.sleep(seconds)
+        assert roomy_board.events == ["CONNECTED"] and messages.empty()
 
 
 def test_no_allocation_once_connected(board, server, authority, subject):
@@ -585,9 +577,13 @@ def test_no_allocation_once_connected(board, server, authority, subject):
     assert board("work(10000)") == 0
 
 
-def test_key_material_is_in_no_text(any_board, server, authority):
+def test_key_material_is_in_no_text(any_board, authority):
     own = authority.issue("board@example.com")
-    secret = pathlib.Path(own.key).read_text().splitlines()[2]
-    error = any_board.raised("client(%r, tls=__import__('unats.tls', None, None, ('Tls',)).Tls(ca=%r, cert=%r, key=%r))",
-                             _url(server), authority.der, own.cert, "x" + pathlib.Path(own.key).read_text() + "x")
-    assert secret not in error.text
+    text = pathlib.Path(own.key).read_text()
+    secret = text.splitlines()[2]
+    any_board("from unats.tls import Tls")
+    assert secret not in any_board("repr(Tls(ca=%r, cert=%r, key=%r))", authority.der, own.cert, text)
+    for key in (text.replace(secret, secret[5:]), text.replace("END", "DNE"), text.replace("EC PRIVATE", "NO"), secret):
+        error = any_board.raised("Tls(ca=%r, cert=%r, key=%r)", authority.der, own.cert, key)
+        assert error.kinds == ["ValueError"] and error.text.startswith(("key: ", "cert, key: "))
+        assert secret[5:] not in error.text

@@ -165,8 +165,10 @@ class EarlyTest(unittest.TestCase):
         self.put(b"1")
         self.net.handshake(headers=False)
         self.nc.connect()
+        self.settle()
         self.assertEqual(self.payloads(), [])
         self.assertEqual(len(self.outbox), 1)
+        self.assertTrue("headers" in str(self.outbox.last_error), self.outbox.last_error)
 
     # Attempts that fail, connections that break
 

@@ -341,6 +341,13 @@ class WithOutbox(AppTest):
         self.assertTrue(self.outbox.polls > 30)  # it writes to flash then
         self.assertTrue(self.board.longest_hunger_ms <= 500, self.board.longest_hunger_ms)
 
+    def test_flash_that_takes_its_time_does_not_starve_the_watchdog(self):
+        self.board.network = False
+        self.outbox.poll = lambda: self.clock.sleep_ms(1500)
+        self.run_for(20 * PERIOD_MS)
+        self.assertTrue(self.board.longest_hunger_ms <= 2000, self.board.longest_hunger_ms)
+        self.assertEqual(self.app.faults, 0)
+
     def test_what_it_does_not_take_is_counted(self):
         self.outbox.size = 2
         self.client.server = False

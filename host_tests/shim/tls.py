@@ -112,6 +112,7 @@ class SSLSocket:
         self._done = False  # with the handshake
         self._wants = 0  # what the handshake waits for, POLLIN or POLLOUT
         self._unsent = b""  # encrypted
+        self._begun = False  # a record of `write` is encrypted, and not all of it sent
         self._error = None
 
     def fileno(self):
@@ -217,9 +218,11 @@ class SSLSocket:
             return 0
 
     def _write_record(self, view):
-        if not self._unsent:
+        if not self._begun:
             self._object.write(view[:_RECORD])
+            self._begun = True
         self._flush()
+        self._begun = False
         return min(len(view), _RECORD)
 
     def _transfer(self, once, view):

@@ -9,6 +9,7 @@ once; only digits in them change.
 import utime
 from micropython import const
 
+from .errors import Error
 from .ids import random_hex, write_hex
 from .spool import is_over
 from .stored import Stored, refusal  # here, and not in the field when they are needed
@@ -18,6 +19,7 @@ _RETRY_MS = const(1000)  # after a refusal; doubles, up to
 _MAX_RETRY_MS = const(30000)
 _TOO_LARGE = const(10054)  # JetStream's err_code for a message over the stream's max_msg_size
 _NUMBERS = const(0x3FFFFFFF)
+_NO_HEADERS = Error("this server knows no headers, so it can't recognise what it has stored")
 
 
 class Acked:
@@ -107,10 +109,14 @@ class Acked:
     def poll(self, connected):
         """Publish what may be published."""
         self._look_at_age()
-        if connected and self._nc.server.headers:
-            self._look_at_time()
-            while self._may_send() and self._send():
-                pass
+        if not connected:
+            return
+        if not self._nc.server.headers:
+            self.last_error = _NO_HEADERS
+            return
+        self._look_at_time()
+        while self._may_send() and self._send():
+            pass
 
     def _look_at_age(self):
         if self._count and is_over(self._age_at, self._age_ms):

@@ -35,6 +35,7 @@ _TROUBLES = {
 }
 _FAILURES = (OSError, ValueError, MemoryError)
 _RESTS = errno.ENOBUFS, errno.ENOMEM  # for TCP only for now, but a TLS object is broken then
+_GONE = 32, -32, errno.ECONNRESET, -errno.ECONNRESET  # 32: EPIPE, which has no name
 _SYSTEM = const(256)  # below: not of mbedTLS, but of the socket under it, often negative
 
 
@@ -301,11 +302,23 @@ class Secure(Tcp):
         """A step of the handshake; with the first byte that gets through it is over."""
         if self._left() <= 0:
             raise Timeout("TLS: no end of the handshake with %s in time" % self._servers.current)
-        with self._explains:
+        try:
             n = call(*args)
-            if n:
-                self._stage = _SECURED
-            return n
+        except _FAILURES as e:
+            raise _explained(e, self._servers.current, self._alerted(e))
+        if n:
+            self._stage = _SECURED
+        return n
+
+    def _alerted(self, error):
+        """Whether a socket that failed while writing has got an alert (RFC 5246, 7.2), not read yet."""
+        record = bytearray(1)
+        if getattr(error, "errno", 0) in _GONE:
+            try:
+                self._raw.readinto(record)
+            except OSError:
+                pass
+        return record[0] == 21
 
 
 class _Explains:
@@ -322,14 +335,14 @@ class _Explains:
             raise _explained(error, self._servers.current)
 
 
-def _explained(error, server):
+def _explained(error, server, alerted=False):
     """The Error for what the platform raised on a connection to this server."""
     if isinstance(error, ValueError):  # mbedTLS says why it does not trust the certificate
         text = "; ".join([line for line in str(error).split("\n") if line])
         if "validity" in text:
             text += "; the clock says " + _today()
         return AuthError("TLS: %s is not trusted: %s" % (server, text))
-    code = getattr(error, "errno", None) or 0
+    code = _ALERT if alerted else getattr(error, "errno", None) or 0
     if isinstance(error, MemoryError) or code == _NO_MEMORY or abs(code) in _RESTS:
         return Error("TLS: not enough memory for a connection to %s" % server)
     if 0 < abs(code) < _SYSTEM:
