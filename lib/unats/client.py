@@ -24,7 +24,7 @@ from .framer import ERR, INFO, PING, PONG, WRONG, Framer
 from .handshake import connect_line, quoted
 from .octets import octets
 from .servers import Servers
-from .wire import RESERVE, Outgoing, dispatch, fill, publish, push, receive, turn, write
+from .wire import RESERVE, Outgoing, dispatch, fill, once, poll, publish, push, receive, write
 
 _IDLE = const(0)
 _OPENING = const(1)
@@ -218,7 +218,7 @@ class Client:
                 if left <= 0:
                     self.last_error = Timeout("no connection within %d ms" % timeout_ms)
                     raise self.last_error
-                self._once(left)
+                once(self, left)
         finally:
             if self._phase != _UP:
                 self._disconnect()
@@ -245,7 +245,7 @@ class Client:
             self._await_open(min(left, wait))
         else:
             self._greet()
-            return self._receive(min(left, wait))
+            return receive(self, min(left, wait))
         return 0
 
     def _open(self):
@@ -253,8 +253,10 @@ class Client:
         self._deadline = self._in(self._connect_timeout)
         self._framer.info.reset()
         self._phase = _OPENING
+        transport = self._transport
         try:
-            self._transport.open(server.host, server.port)
+            transport.open(server.host, server.port)
+            self._readinto, self._send = transport.readinto, transport.write
         except _FAILURES as e:
             self._lost(e)
 
@@ -301,11 +303,11 @@ class Client:
     def _failed(self):
         """The transport failed, or the server did; hear its last words before giving up."""
         error = self._net.error
-        n = self._dispatch() if self._more else 0
+        n = dispatch(self) if self._more else 0
         if n:
             return n
-        if not isinstance(error, Error) and self._phase > _OPENING and self._fill(0):
-            return self._dispatch()
+        if not isinstance(error, Error) and self._phase > _OPENING and fill(self):
+            return dispatch(self)
         self._lost(self._net.error or error)
         return 0
 
@@ -384,33 +386,15 @@ class Client:
 
     # One turn
 
-    def poll(self, timeout_ms=0):
-        """Do what is to be done, wait at most timeout_ms for it; return how many messages came.
-
-        Connects and reconnects, keeps alive, sends, receives, calls the handlers. Returns as soon
-        as a message was handled. Waits longer only for name resolution. Does not allocate while
-        connected. ValueError: called by a handler. What a handler raises comes out of here; the
-        next `poll()` goes on with the next message.
-        """
-        if timeout_ms <= 0:
-            return self._once(0)
+    def _poll(self, timeout_ms):
         until = self._in(timeout_ms)
         while True:
-            n = self._once(timeout_ms)
+            n = once(self, timeout_ms)
             if n:
                 return n
             timeout_ms = self._left(until)
             if timeout_ms <= 0:
                 return 0
-
-    def _once(self, wait):
-        if self._busy:
-            self._check_not_busy()
-        self._busy = True
-        try:
-            return self._turn(wait)
-        finally:
-            self._busy = False
 
     def _check_not_busy(self):
         if self._busy:
@@ -460,7 +444,7 @@ class Client:
         return True
 
     # Kernels: see there.
-    _push, _write, _fill, _dispatch, _receive, _turn = push, write, fill, dispatch, receive, turn
+    poll, _once, _push, _write = poll, once, push, write
 
     def _no_room(self):
         return self._framer.shorten() or self._wrong(-5)
@@ -610,7 +594,7 @@ class Client:
             left = self._left(until)
             if left <= 0:
                 return False
-            self._once(left)
+            once(self, left)
 
     def drain(self, timeout_ms=5000):
         """Unsubscribe, handle what is under way, send what is queued, close.

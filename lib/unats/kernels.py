@@ -32,6 +32,8 @@ _LINE_END = const(33)
 _STEP = const(34)  # a view of the buffer begins at every multiple of it, up to nine
 _WRAP = const(0x3FFFFFFF)
 _BUFFERS = (bytes, bytearray, memoryview)
+# A built-in name is looked for here first, and then in a long list: that takes as long as a kernel.
+_bytes, _isinstance, _len, _type, _none = bytes, isinstance, len, type, None
 
 
 @micropython.viper
@@ -203,14 +205,14 @@ def pub(client, subject_, payload_) -> int:
     Not simple are a subject that is not valid or not ASCII, a payload above the server's maximum,
     and one that is no bytes, bytearray or memoryview. Nothing is done then.
     """
-    if not isinstance(payload_, _BUFFERS):
+    if _type(payload_) is not _bytes and not _isinstance(payload_, _BUFFERS):
         return 0
     buf = ptr8(client._tx)
     f = ptr32(client._tx_frame)
     subject = ptr8(subject_)
     payload = ptr8(payload_)
-    n = int(len(subject_))
-    size = int(len(payload_))
+    n = int(_len(subject_))
+    size = int(_len(payload_))
     at = f[_END]
     if size > f[_MAX_PAYLOAD]:
         return 0
@@ -283,7 +285,7 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     """
     if reply is None and headers is None and n < 0:
         queued = pub(self, subject, payload)
-        if queued < 0 and self._write():
+        if queued < 0 and write(self):
             queued = pub(self, subject, payload)
         if queued > 0:
             return True
@@ -300,37 +302,55 @@ def push(self, part, at, n):
         return 0
 
 
-@micropython.native
-def write(self):
+@micropython.viper
+def write(self) -> int:
     """Hand the transport what is queued, once; how much it took."""
-    f = self._tx_frame
-    if f[1] == 0 or f[2] == 0 or self._net.error is not None:
+    f = ptr32(self._tx_frame)
+    end = f[_END]
+    if end == 0 or f[_ROOM] == 0 or self._net.error is not _none:
         return 0  # nothing queued, not connected, or not for long
-    n = push(self, self._tx, f[0], f[1] - f[0])
-    f[0] += n
-    if f[0] == f[1]:
-        f[0] = f[1] = 0
+    at = f[_POS]
+    n = int(push(self, self._tx, at, end - at))
+    if at + n == end:
+        f[_POS] = f[_END] = 0
+    else:
+        f[_POS] = at + n
     return n
 
 
 @micropython.native
-def fill(self, wait):
-    """Wait for something to do, if wait > 0, and receive once; True if something came."""
+def sleep(self, wait):
+    """Wait for something to read, or, if something is to be written, for that."""
     try:
-        if wait > 0:
-            self._wait(wait, self._tx_frame[1] > 0 or len(self._chunk) > 0)
-        i = room(self._rx, self._frame)
-        if i > 8:
-            return self._no_room()
-        n = self._readinto(self._views[i])
+        self._wait(wait, self._tx_frame[1] > 0 or self._phase != 4 and self._chunk != b"")
     except OSError as e:
-        return self._read_failed(e)
-    if n is None:
-        return False
+        self._net.keep(e)
+
+
+@micropython.native
+def read(self, view):
+    """Receive into a view once: None if nothing came, be it that the transport failed."""
+    try:
+        return self._readinto(view)
+    except OSError as e:
+        self._read_failed(e)
+
+
+@micropython.viper
+def fill(self) -> int:
+    """Receive once; 1 if something came."""
+    f = ptr32(self._frame)
+    i = int(room(self._rx, self._frame))
+    if i > 8:
+        return int(self._no_room())
+    got = read(self, self._views[i])
+    if got is _none:
+        return 0
+    n = int(got)
     if n == 0:
-        return self._closed()
-    self._frame[1] += n
-    return True
+        return int(self._closed())
+    f[_END] += n
+    return 1
 
 
 @micropython.native
@@ -362,34 +382,63 @@ def dispatch(self):
     return n
 
 
-@micropython.native
-def receive(self, wait):
+@micropython.viper
+def receive(self, wait: int) -> int:
     """Receive and dispatch, a few buffers at most; wait at first if there is nothing to do."""
-    n = dispatch(self) if self._more else 0
+    n = int(dispatch(self)) if self._more else 0
+    if wait > 0 and n == 0:
+        sleep(self, wait)
+    f = ptr32(self._frame)
     rounds = 8
-    while rounds and self._phase > 1 and self._net.error is None and fill(self, 0 if n else wait):
-        rounds = rounds - 1 if self._frame[1] == len(self._rx) else 0
-        n += dispatch(self)
-        wait = 0
+    while rounds and int(self._phase) > 1 and self._net.error is _none and int(fill(self)):
+        rounds = rounds - 1 if f[_END] == 9 * f[_STEP] else 0
+        n += int(dispatch(self))
     return n
 
 
-@micropython.native
-def turn(self, wait):
+@micropython.viper
+def turn(self, wait: int) -> int:
     """Do what is to be done, once, waiting at most so many ms; return how many messages came."""
-    if self._phase != 4 or self._net.error is not None:
-        return self._advance(wait)
-    left = utime.ticks_diff(self._deadline, utime.ticks_ms())
-    if left <= 0 or left > 0xFFFFFFF:  # long past, if it looks so far ahead: see Client._left
-        left = self._keep_alive()
-    if self._requests is not None:
-        left = min(left, self._requests.expire())
-        if self._phase != 4:
+    f = ptr32(self._tx_frame)
+    if f[_ROOM] == 0 or self._net.error is not _none:
+        return int(self._advance(wait))
+    left = (int(self._deadline) - int(utime.ticks_ms())) & _WRAP
+    if left == 0 or left > 0xFFFFFFF:  # long past, if it looks so far ahead: see Client._left
+        left = int(self._keep_alive())
+    if self._requests is not _none:
+        i = int(self._requests.expire())
+        if f[_ROOM] == 0:
             return 0
+        if i < left:
+            left = i
     if self._owed:
         self._pay()
-    if self._tx_frame[1]:
+    if f[_END]:
         write(self)
-    if self._owed and self._tx_frame[1] == 0:
+    if f[_END] == 0 and self._owed:
         left = 0  # there is room again for what did not fit
-    return receive(self, wait if wait < left else left)
+    return int(receive(self, wait if wait < left else left))
+
+
+@micropython.viper
+def once(self, wait: int) -> int:
+    """A turn; ValueError: a handler asks for it."""
+    if self._busy:
+        self._check_not_busy()
+    self._busy = True
+    try:
+        return int(turn(self, wait))
+    finally:
+        self._busy = False
+
+
+@micropython.native
+def poll(self, timeout_ms=0):
+    """Do what is to be done, wait at most timeout_ms for it; return how many messages came.
+
+    Connects and reconnects, keeps alive, sends, receives, calls the handlers. Returns as soon
+    as a message was handled. Waits longer only for name resolution. Does not allocate while
+    connected. ValueError: called by a handler. What a handler raises comes out of here; the
+    next `poll()` goes on with the next message.
+    """
+    return self._poll(timeout_ms) if timeout_ms > 0 else once(self, 0)

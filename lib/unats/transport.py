@@ -53,6 +53,8 @@ class Tcp:
                 raise
         self._flags = _POLLIN | _POLLOUT
         self._poll.register(sock, self._flags)
+        if type(self) is Tcp:  # and nothing built upon it: the client may call the socket itself
+            self.readinto, self.write = sock.readinto, sock.write
 
     def ready(self):
         """Whether the connection is up. OSError: it failed."""
