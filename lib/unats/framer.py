@@ -44,8 +44,9 @@ class Framer:
     def __init__(self, rx_size):
         self.frame = array("i", [0] * 35)
         self.frame[_STEP] = step = (rx_size + 256 + _VIEWS - 1) // _VIEWS
-        self.buf = bytearray(step * (_VIEWS + 1))
-        self.views = [memoryview(self.buf)[i * step :] for i in range(_VIEWS + 1)]
+        size = step * (_VIEWS + 1)
+        self.buf = bytearray(size + 1)  # `scan` marks the end with one more byte
+        self.views = [memoryview(self.buf)[i * step : size] for i in range(_VIEWS + 1)]
         self.info = Info(self.buf, self.frame)
         self._limit = rx_size + 1
         self.reset()
