@@ -34,6 +34,12 @@ _UP = const(4)
 
 _POS = const(0)
 _END = const(1)  # the frames: see kernels.py and scanner.py
+_BUSY = const(35)
+_MORE = const(36)
+_PONGS = const(37)
+_UNANSWERED = const(38)
+_WRAP = const(0x3FFFFFFF)
+_HALF = const(0x20000000)
 
 _ROUNDS = const(8)  # how many full buffers are received in one turn
 _LONGEST_WAIT_MS = const(0x0FFFFFFF)  # ticks_add takes no more
@@ -51,8 +57,9 @@ class Guard:
     (A `try` with `except ... as` has a frame too large to be made without the heap.)
     """
 
-    error = refusal = None  # the latter: this connection's last -ERR
-    leave = False  # the server wants to be left, once what it sent is handled
+    def __init__(self):
+        self.error = self.refusal = None  # the latter: this connection's last -ERR
+        self.leave = False  # the server wants to be left, once what it sent is handled
 
     def __enter__(self):
         pass
@@ -154,11 +161,9 @@ class Client:
         self._deadline = 0
         self._settled = self._failures = 0  # when a connection counts as good; attempts in a row
         self._greeting, self._chunk = None, b""  # what is to be sent before UP; the chunk at hand
-        self._busy = False  # inside a turn
-        self._more = False  # a handler raised: there may be whole messages in the buffer
         self._owed = self._news = False  # PING, PONG, or, if _news, subscriptions are to be queued
         self._owed_pings = self._owed_pongs = 0
-        self._pings = self._pongs = self._pings_out = 0  # sent, received; not answered in a row
+        self._pings = 0  # sent on this connection
 
     # What is going on
 
@@ -178,7 +183,7 @@ class Client:
 
     def _in(self, ms):
         """The deadline that is so many milliseconds away."""
-        return utime.ticks_add(utime.ticks_ms(), min(ms, _LONGEST_WAIT_MS))
+        return utime.ticks_add(utime.ticks_ms(), ms if ms < _LONGEST_WAIT_MS else _LONGEST_WAIT_MS)
 
     def _left(self, until):
         """Milliseconds until a deadline of `_in`; below 0, also after a pause of days: it is past.
@@ -292,7 +297,7 @@ class Client:
         self._out.open(self.server.max_payload)
         self._deadline = self._in(self._keep[0])
         self._settled = self._in(_SETTLED_MS)
-        self._pings = self._pongs = self._pings_out = 0
+        self._pings = self._frame[_PONGS] = self._frame[_UNANSWERED] = 0
         self._owed = self._news = True
         if not first:
             self.stats.reconnects += 1
@@ -303,7 +308,7 @@ class Client:
     def _failed(self):
         """The transport failed, or the server did; hear its last words before giving up."""
         error = self._net.error
-        n = dispatch(self) if self._more else 0
+        n = dispatch(self) if self._frame[_MORE] else 0
         if n:
             return n
         if not isinstance(error, Error) and self._phase > _OPENING and fill(self):
@@ -345,7 +350,6 @@ class Client:
         self._net.leave = False
         self._chunk = b""
         self._owed_pings = self._owed_pongs = 0
-        self._more = False
         self._framer.reset()
         self._out.rewind()
         if self._requests is not None:
@@ -397,15 +401,15 @@ class Client:
                 return 0
 
     def _check_not_busy(self):
-        if self._busy:
+        if self._frame[_BUSY]:
             raise ValueError("not from a handler: it would wait for the poll() that called it")
 
     def _keep_alive(self):
         """Time for a PING, or, with too many unanswered, to give up; return how long to wait."""
-        if self._pings_out >= self._keep[1]:
+        if self._frame[_UNANSWERED] >= self._keep[1]:
             self._net.error = Timeout("stale connection: no PONG from %s" % self._servers.current)
             return 0
-        self._pings_out += 1
+        self._frame[_UNANSWERED] += 1
         self._deadline = self._in(self._keep[0])
         if self._settled is not None and self._left(self._settled) <= 0:
             self._settled = None  # for good: the ticks wrap
@@ -415,7 +419,7 @@ class Client:
     def _ping(self):
         """Send a PING; return which one it is."""
         if not self._owed and self._out.line(b"PING\r\n", RESERVE):
-            self._pings += 1
+            self._pings = (self._pings + 1) & _WRAP
             return self._pings
         self._owed = True
         self._owed_pings += 1
@@ -429,8 +433,8 @@ class Client:
             self._news = self._subs is not None and not self._subs.tell(self._out)
         while self._owed_pings and not self._news and self._out.line(b"PING\r\n", RESERVE):
             self._owed_pings -= 1
-            self._pings += 1
-        if self._net.leave and self._frame[_POS] == self._frame[_END] and not self._more:
+            self._pings = (self._pings + 1) & _WRAP
+        if self._net.leave and self._frame[_POS] == self._frame[_END] and not self._frame[_MORE]:
             self.reconnect()
         self._owed = self._news or self._owed_pings + self._owed_pongs > 0
 
@@ -587,7 +591,7 @@ class Client:
         while True:
             if self.connected:
                 number = number or self._ping()
-                if self._pongs >= number:
+                if (self._frame[_PONGS] - number) & _WRAP < _HALF:
                     return True
             elif number or self.state not in (CONNECTING, RECONNECTING):
                 return False

@@ -30,6 +30,12 @@ _KEPT = const(3)  # of the receive buffer, whose frame is in scanner.py: bytes k
 _LINE = const(32)  # a control line that is no message, from and to
 _LINE_END = const(33)
 _STEP = const(34)  # a view of the buffer begins at every multiple of it, up to nine
+_MODE = const(2)
+_LIMIT = const(4)
+_BUSY = const(35)  # inside a turn
+_MORE = const(36)  # a handler raised: there may be whole messages in the buffer
+_PONGS = const(37)  # received on this connection
+_UNANSWERED = const(38)  # PINGs in a row
 _WRAP = const(0x3FFFFFFF)
 _BUFFERS = (bytes, bytearray, memoryview)
 # A built-in name is looked for here first, and then in a long list: that takes as long as a kernel.
@@ -307,7 +313,7 @@ def write(self) -> int:
     """Hand the transport what is queued, once; how much it took."""
     f = ptr32(self._tx_frame)
     end = f[_END]
-    if end == 0 or f[_ROOM] == 0 or self._net.error is not _none:
+    if end == 0 or f[_ROOM] == 0 or self._net.error:
         return 0  # nothing queued, not connected, or not for long
     at = f[_POS]
     n = int(push(self, self._tx, at, end - at))
@@ -353,30 +359,30 @@ def fill(self) -> int:
     return 1
 
 
-@micropython.native
-def dispatch(self):
+@micropython.viper
+def dispatch(self) -> int:
     """Act on all that is in the receive buffer; return how many messages were handled."""
-    self._more = True  # until it is done: a handler may raise
-    f = self._frame
+    f = ptr32(self._frame)
+    f[_MORE] = 1  # until it is done: a handler may raise
+    subs = self._subs
     n = 0
-    while f[0] < f[1]:
+    while f[_POS] < f[_END]:
         kind = 3
-        subs = self._subs
-        if subs is not None:
-            n += subs.run()
-            kind = subs.kind
-        if kind == 3 and f[2] == 0 and f[4]:
-            kind = operation(self._rx, f)
+        if subs is not _none:
+            n += int(subs.run())
+            kind = int(subs.kind)
+        if kind == 3 and f[_MODE] == 0 and f[_LIMIT]:
+            kind = int(operation(self._rx, self._frame))
             if kind == 9:
-                kind = self._framer.read_info()
+                kind = int(self._framer.read_info())
         elif kind == 3:
-            kind = self._framer.next()
-        if kind == 6 and self._phase == 4:
-            self._pings_out = 0
-            self._pongs += 1
-        elif kind == 0 or not self._operation(kind):
+            kind = int(self._framer.next())
+        if kind == 6 and int(self._phase) == 4:
+            f[_UNANSWERED] = 0
+            f[_PONGS] = (f[_PONGS] + 1) & _WRAP
+        elif kind == 0 or int(self._operation(kind)) == 0:
             break
-    self._more = False
+    f[_MORE] = 0
     if self._net.leave:
         self._owed = True  # to be looked at in the next turn
     return n
@@ -385,12 +391,14 @@ def dispatch(self):
 @micropython.viper
 def receive(self, wait: int) -> int:
     """Receive and dispatch, a few buffers at most; wait at first if there is nothing to do."""
-    n = int(dispatch(self)) if self._more else 0
+    f = ptr32(self._frame)
+    n = int(dispatch(self)) if f[_MORE] else 0
     if wait > 0 and n == 0:
         sleep(self, wait)
-    f = ptr32(self._frame)
     rounds = 8
-    while rounds and int(self._phase) > 1 and self._net.error is _none and int(fill(self)):
+    while rounds and int(self._phase) > 1:
+        if self._net.error or int(fill(self)) == 0:
+            break
         rounds = rounds - 1 if f[_END] == 9 * f[_STEP] else 0
         n += int(dispatch(self))
     return n
@@ -400,7 +408,7 @@ def receive(self, wait: int) -> int:
 def turn(self, wait: int) -> int:
     """Do what is to be done, once, waiting at most so many ms; return how many messages came."""
     f = ptr32(self._tx_frame)
-    if f[_ROOM] == 0 or self._net.error is not _none:
+    if f[_ROOM] == 0 or self._net.error:
         return int(self._advance(wait))
     left = (int(self._deadline) - int(utime.ticks_ms())) & _WRAP
     if left == 0 or left > 0xFFFFFFF:  # long past, if it looks so far ahead: see Client._left
@@ -423,13 +431,14 @@ def turn(self, wait: int) -> int:
 @micropython.viper
 def once(self, wait: int) -> int:
     """A turn; ValueError: a handler asks for it."""
-    if self._busy:
+    f = ptr32(self._frame)
+    if f[_BUSY]:
         self._check_not_busy()
-    self._busy = True
+    f[_BUSY] = 1
     try:
         return int(turn(self, wait))
     finally:
-        self._busy = False
+        f[_BUSY] = 0
 
 
 @micropython.native
