@@ -51,6 +51,10 @@ _RESTS = (errno.ENOBUFS, errno.ENOMEM)  # the network stack is out of memory, bu
 _COUNTERS = {"in_msgs": 6, "in_bytes": 7, "out_msgs": 4, "out_bytes": 5}  # in their frames
 
 
+def _no_hurry(now):
+    """For a transport that always sends at once."""
+
+
 class Guard:
     """`with guard:` around the transport's calls: what it raises is kept in `error` for the turn.
 
@@ -138,6 +142,7 @@ class Client:
             transport = Tcp()
         self._transport = transport
         self._readinto, self._send, self._wait = transport.readinto, transport.write, transport.wait
+        self._hurry = getattr(transport, "hurry", _no_hurry)
         self._servers = Servers(servers, randomize)
         self._discover = None if ignore_discovered_servers else self._servers.discovered, randomize
         self._options = ("verbose", verbose), ("pedantic", pedantic), ("echo", echo), ("name", name)
@@ -149,6 +154,7 @@ class Client:
         self._framer, self._out = Framer(rx_size), Outgoing(tx_size)
         self._frame, self._tx, self._tx_frame = self._framer.frame, self._out.buf, self._out.frame
         self._rx, self._views = self._framer.buf, self._framer.views
+        self._line = self._out.line
         self._net = Guard()
         self._subs = self._requests = None  # features, once they are used
         self.stats = Stats(self._frame, self._tx_frame)
@@ -418,7 +424,7 @@ class Client:
 
     def _ping(self):
         """Send a PING; return which one it is."""
-        if not self._owed and self._out.line(b"PING\r\n", RESERVE):
+        if not self._owed and self._line(b"PING\r\n", RESERVE):
             self._pings = (self._pings + 1) & _WRAP
             return self._pings
         self._owed = True
@@ -427,11 +433,11 @@ class Client:
 
     def _pay(self):
         """Queue what the server is owed, as far as it fits: a PING last, for it is to confirm."""
-        if self._owed_pongs and self._out.line(b"PONG\r\n", RESERVE):
+        if self._owed_pongs and self._line(b"PONG\r\n", RESERVE):
             self._owed_pongs = 0
         if self._news:
             self._news = self._subs is not None and not self._subs.tell(self._out)
-        while self._owed_pings and not self._news and self._out.line(b"PING\r\n", RESERVE):
+        while self._owed_pings and not self._news and self._line(b"PING\r\n", RESERVE):
             self._owed_pings -= 1
             self._pings = (self._pings + 1) & _WRAP
         if self._net.leave and self._frame[_POS] == self._frame[_END] and not self._frame[_MORE]:
@@ -587,18 +593,18 @@ class Client:
         """
         self._check_not_busy()
         until = self._in(timeout_ms)
-        number = 0
-        while True:
-            if self.connected:
-                number = number or self._ping()
-                if (self._frame[_PONGS] - number) & _WRAP < _HALF:
-                    return True
-            elif number or self.state not in (CONNECTING, RECONNECTING):
-                return False
+        while not self.connected:
             left = self._left(until)
-            if left <= 0:
+            if left <= 0 or self.state not in (CONNECTING, RECONNECTING):
                 return False
             once(self, left)
+        number = self._ping()
+        while (self._frame[_PONGS] - number) & _WRAP >= _HALF:
+            left = self._left(until)
+            if left <= 0 or not self.connected:
+                return False
+            once(self, left)
+        return True
 
     def drain(self, timeout_ms=5000):
         """Unsubscribe, handle what is under way, send what is queued, close.

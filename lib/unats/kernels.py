@@ -26,6 +26,8 @@ _ROOM = const(2)  # where the buffer ends for messages (0: there is no connectio
 _MAX_PAYLOAD = const(3)
 _OUT_MSGS = const(4)
 _OUT_BYTES = const(5)
+_HURRY = const(6)  # somebody waits for what is queued: PING, SUB, a request, a reply
+_HURRIES = const(7)  # the transport knows
 _KEPT = const(3)  # of the receive buffer, whose frame is in scanner.py: bytes kept in front
 _LINE = const(32)  # a control line that is no message, from and to
 _LINE_END = const(33)
@@ -315,10 +317,13 @@ def write(self) -> int:
     end = f[_END]
     if end == 0 or f[_ROOM] == 0 or self._net.error:
         return 0  # nothing queued, not connected, or not for long
+    if f[_HURRY] != f[_HURRIES]:
+        f[_HURRIES] = f[_HURRY]
+        self._hurry(f[_HURRY])
     at = f[_POS]
     n = int(push(self, self._tx, at, end - at))
     if at + n == end:
-        f[_POS] = f[_END] = 0
+        f[_POS] = f[_END] = f[_HURRY] = 0
     else:
         f[_POS] = at + n
     return n
