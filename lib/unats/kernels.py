@@ -351,7 +351,13 @@ def read(self, view):
 def fill(self) -> int:
     """Receive once; 1 if something came."""
     f = ptr32(self._frame)
-    i = int(room(self._rx, self._frame))
+    i = 0
+    if f[_POS] == f[_END] and f[_KEPT] == 0:
+        buf = ptr8(self._rx)
+        f[_POS] = f[_END] = 0
+        buf[0] = 0  # as `room` does
+    else:
+        i = int(room(self._rx, self._frame))
     if i > 8:
         return int(self._no_room())
     got = read(self, self._views[i])
@@ -410,40 +416,37 @@ def receive(self, wait: int) -> int:
 
 
 @micropython.viper
-def turn(self, wait: int) -> int:
-    """Do what is to be done, once, waiting at most so many ms; return how many messages came."""
-    f = ptr32(self._tx_frame)
-    if f[_ROOM] == 0 or self._net.error:
-        return int(self._advance(wait))
-    left = (int(self._deadline) - int(utime.ticks_ms())) & _WRAP
-    if left == 0 or left > 0xFFFFFFF:  # long past, if it looks so far ahead: see Client._left
-        left = int(self._keep_alive())
-    if self._requests is not _none:
-        i = int(self._requests.expire())
-        if f[_ROOM] == 0:
-            return 0
-        if i < left:
-            left = i
-    if self._owed:
-        self._pay()
-    if f[_END]:
-        write(self)
-    if f[_END] == 0 and self._owed:
-        left = 0  # there is room again for what did not fit
-    return int(receive(self, wait if wait < left else left))
-
-
-@micropython.viper
 def once(self, wait: int) -> int:
-    """A turn; ValueError: a handler asks for it."""
-    f = ptr32(self._frame)
-    if f[_BUSY]:
+    """Do what is to be done, once, waiting at most so many ms; return how many messages came.
+
+    ValueError: a handler asks for it.
+    """
+    g = ptr32(self._frame)
+    if g[_BUSY]:
         self._check_not_busy()
-    f[_BUSY] = 1
+    g[_BUSY] = 1
     try:
-        return int(turn(self, wait))
+        f = ptr32(self._tx_frame)
+        if f[_ROOM] == 0 or self._net.error:
+            return int(self._advance(wait))
+        left = (int(self._deadline) - int(utime.ticks_ms())) & _WRAP
+        if left == 0 or left > 0xFFFFFFF:  # long past, if it looks so far ahead: see Client._left
+            left = int(self._keep_alive())
+        if self._requests is not _none:
+            i = int(self._requests.expire())
+            if f[_ROOM] == 0:
+                return 0
+            if i < left:
+                left = i
+        if self._owed:
+            self._pay()
+        if f[_END]:
+            write(self)
+        if f[_END] == 0 and self._owed:
+            left = 0  # there is room again for what did not fit
+        return int(receive(self, wait if wait < left else left))
     finally:
-        f[_BUSY] = 0
+        g[_BUSY] = 0
 
 
 @micropython.native
