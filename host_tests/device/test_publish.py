@@ -376,5 +376,85 @@ class Large(Case):
         self.assertTrue(nc.connected)
 
 
+class InAHurry(Case):
+    """What somebody waits for leaves at once; the rest may wait for what is under way."""
+
+    def setUp(self):
+        super().setUp()
+        self.told = []
+        self.net.hurry = self.told.append
+        self.nc = self.connected()
+        self.nc.publish("a", b"x")
+        self.nc.poll()
+        self.told.clear()
+
+    def check(self, told):
+        self.nc.poll()
+        self.assertEqual(self.told, told)
+
+    def test_what_nobody_waits_for_is_in_none(self):
+        self.nc.publish("a", b"x")
+        self.check([])
+
+    def test_a_message_with_a_reply_subject_is(self):
+        self.nc.publish("a", b"x", "r")
+        self.check([1])
+
+    def test_a_reply_is(self):
+        self.nc.subscribe("a", lambda msg: msg.respond(b"yes"))
+        self.nc.poll()
+        self.nc.publish("b", b"x")
+        self.nc.poll()
+        self.told.clear()
+        self.net.feed(b"MSG a 1 r 2\r\nhi\r\n")
+        self.nc.poll()
+        self.check([1])
+
+    def test_a_request_is(self):
+        self.nc.request("a", b"x", handler=self.take)
+        self.check([1])
+
+    def test_a_subscription_is(self):
+        self.nc.subscribe("a", self.take)
+        self.check([1])
+
+    def test_flush_and_all_that_was_queued_before_is(self):
+        self.nc.publish("a", b"x")
+        self.assertTrue(self.nc.flush())
+        self.assertEqual(self.told, [1])
+
+    def test_an_answer_to_ping_is(self):
+        self.net.feed(b"PING\r\n")
+        self.nc.poll()
+        self.check([1])
+
+    def test_a_message_larger_than_the_buffer_is(self):
+        self.nc.publish("a", pattern(3000))
+        self.check([1])
+
+    def test_afterwards_nothing_is(self):
+        self.assertTrue(self.nc.flush())
+        self.nc.publish("a", b"x")
+        self.nc.poll()
+        self.nc.publish("a", b"x")
+        self.check([1, 0])
+
+    def test_it_is_as_long_as_a_part_of_it_is_left(self):
+        self.net.write_limit = 3
+        self.nc.publish("a", b"x", "r")
+        for _ in range(2):
+            self.nc.poll()
+            self.assertEqual(self.told, [1])
+
+    def test_a_new_connection_is_told_anew(self):
+        self.net.end()
+        self.net.next_connection()
+        self.net.handshake()
+        for _ in range(20):
+            self.nc.poll(1000)
+        self.nc.publish("a", b"x")
+        self.check([0])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -24,7 +24,7 @@ from .framer import ERR, INFO, PING, PONG, WRONG, Framer
 from .handshake import connect_line, quoted, refused, server_error
 from .octets import octets
 from .servers import Servers
-from .wire import RESERVE, Outgoing, dispatch, fill, publish, push, receive, turn, write
+from .wire import RESERVE, Outgoing, dispatch, fill, once, poll, publish, push, receive, write
 
 _IDLE = const(0)
 _OPENING = const(1)
@@ -34,6 +34,12 @@ _UP = const(4)
 
 _POS = const(0)
 _END = const(1)  # the frames: see kernels.py and scanner.py
+_BUSY = const(35)
+_MORE = const(36)
+_PONGS = const(37)
+_UNANSWERED = const(38)
+_WRAP = const(0x3FFFFFFF)
+_HALF = const(0x20000000)
 
 _ROUNDS = const(8)  # how many full buffers are received in one turn
 _LONGEST_WAIT_MS = const(0x0FFFFFFF)  # ticks_add takes no more
@@ -45,14 +51,19 @@ _RESTS = (errno.ENOBUFS, errno.ENOMEM)  # the network stack is out of memory, bu
 _COUNTERS = {"in_msgs": 6, "in_bytes": 7, "out_msgs": 4, "out_bytes": 5}  # in their frames
 
 
+def _no_hurry(now):
+    """For a transport that always sends at once."""
+
+
 class Guard:
     """`with guard:` around the transport's calls: what it raises is kept in `error` for the turn.
 
     (A `try` with `except ... as` has a frame too large to be made without the heap.)
     """
 
-    error = refusal = None  # the latter: this connection's last -ERR
-    leave = False  # the server wants to be left, once what it sent is handled
+    def __init__(self):
+        self.error = self.refusal = None  # the latter: this connection's last -ERR
+        self.leave = False  # the server wants to be left, once what it sent is handled
 
     def __enter__(self):
         pass
@@ -143,6 +154,7 @@ class Client:
             transport = Tcp()
         self._transport = transport
         self._readinto, self._send, self._wait = transport.readinto, transport.write, transport.wait
+        self._hurry = getattr(transport, "hurry", _no_hurry)
         self._discover = None if ignore_discovered_servers else self._servers.discovered, randomize
         self._options = ("verbose", verbose), ("pedantic", pedantic), ("echo", echo), ("name", name)
         self._credentials = user, password, token, auth
@@ -153,6 +165,7 @@ class Client:
         self._framer, self._out = Framer(rx_size), Outgoing(tx_size)
         self._frame, self._tx, self._tx_frame = self._framer.frame, self._out.buf, self._out.frame
         self._rx, self._views = self._framer.buf, self._framer.views
+        self._line = self._out.line
         self._net = Guard()
         self._subs = self._requests = None  # features, once they are used
         self.stats = Stats(self._frame, self._tx_frame)
@@ -165,11 +178,9 @@ class Client:
         self._deadline = 0
         self._settled = self._failures = 0  # when a connection counts as good; attempts in a row
         self._greeting, self._chunk = None, b""  # what is to be sent before UP; the chunk at hand
-        self._busy = False  # inside a turn
-        self._more = False  # a handler raised: there may be whole messages in the buffer
         self._owed = self._news = False  # PING, PONG, or, if _news, subscriptions are to be queued
         self._owed_pings = self._owed_pongs = 0
-        self._pings = self._pongs = self._pings_out = 0  # sent, received; not answered in a row
+        self._pings = 0  # sent on this connection
 
     early = bytes  # called for messages that leave with CONNECT: none, but see `unats.early`
 
@@ -191,7 +202,7 @@ class Client:
 
     def _in(self, ms):
         """The deadline that is so many milliseconds away."""
-        return utime.ticks_add(utime.ticks_ms(), min(ms, _LONGEST_WAIT_MS))
+        return utime.ticks_add(utime.ticks_ms(), ms if ms < _LONGEST_WAIT_MS else _LONGEST_WAIT_MS)
 
     def _left(self, until):
         """Milliseconds until a deadline of `_in`; below 0, also after a pause of days: it is past.
@@ -231,7 +242,7 @@ class Client:
                 if left <= 0:
                     self.last_error = Timeout("no connection within %d ms" % timeout_ms)
                     raise self.last_error
-                self._once(left)
+                once(self, left)
         finally:
             if self._phase != _UP:
                 self._disconnect()
@@ -258,7 +269,7 @@ class Client:
             self._await_open(min(left, wait))
         else:
             self._greet()
-            return self._receive(min(left, wait))
+            return receive(self, min(left, wait))
         return 0
 
     def _open(self):
@@ -266,8 +277,10 @@ class Client:
         self._deadline = self._in(self._connect_timeout)
         self._framer.info.reset()
         self._phase = _OPENING
+        transport = self._transport
         try:
-            self._transport.open(server.host, server.port)
+            transport.open(server.host, server.port)
+            self._readinto, self._send = transport.readinto, transport.write
         except _FAILURES as e:
             self._lost(e)
 
@@ -313,7 +326,7 @@ class Client:
         self._out.open(self.server.max_payload)
         self._deadline = self._in(self._keep[0])
         self._settled = self._in(_SETTLED_MS)
-        self._pings = self._pongs = self._pings_out = 0
+        self._pings = self._frame[_PONGS] = self._frame[_UNANSWERED] = 0
         self._owed = self._news = True
         if not first:
             self.stats.reconnects += 1
@@ -324,11 +337,11 @@ class Client:
     def _failed(self):
         """The transport failed, or the server did; hear its last words before giving up."""
         error = self._net.error
-        n = self._dispatch() if self._more else 0
+        n = dispatch(self) if self._frame[_MORE] else 0
         if n:
             return n
-        if not isinstance(error, Error) and self._phase > _OPENING and self._fill(0):
-            return self._dispatch()
+        if not isinstance(error, Error) and self._phase > _OPENING and fill(self):
+            return dispatch(self)
         self._lost(self._net.error or error)
         return 0
 
@@ -366,7 +379,6 @@ class Client:
         self._net.leave = False
         self._chunk = b""
         self._owed_pings = self._owed_pongs = 0
-        self._more = False
         self._framer.reset()
         self._out.rewind()
         if self._requests is not None:
@@ -407,44 +419,26 @@ class Client:
 
     # One turn
 
-    def poll(self, timeout_ms=0):
-        """Do what is to be done, wait at most timeout_ms for it; return how many messages came.
-
-        Connects and reconnects, keeps alive, sends, receives, calls the handlers. Returns as soon
-        as a message was handled. Waits longer only for name resolution. Does not allocate while
-        connected. ValueError: called by a handler. What a handler raises comes out of here; the
-        next `poll()` goes on with the next message.
-        """
-        if timeout_ms <= 0:
-            return self._once(0)
+    def _poll(self, timeout_ms):
         until = self._in(timeout_ms)
         while True:
-            n = self._once(timeout_ms)
+            n = once(self, timeout_ms)
             if n:
                 return n
             timeout_ms = self._left(until)
             if timeout_ms <= 0:
                 return 0
 
-    def _once(self, wait):
-        if self._busy:
-            self._check_not_busy()
-        self._busy = True
-        try:
-            return self._turn(wait)
-        finally:
-            self._busy = False
-
     def _check_not_busy(self):
-        if self._busy:
+        if self._frame[_BUSY]:
             raise ValueError("not from a handler: it would wait for the poll() that called it")
 
     def _keep_alive(self):
         """Time for a PING, or, with too many unanswered, to give up; return how long to wait."""
-        if self._pings_out >= self._keep[1]:
+        if self._frame[_UNANSWERED] >= self._keep[1]:
             self._net.error = Timeout("stale connection: no PONG from %s" % self._servers.current)
             return 0
-        self._pings_out += 1
+        self._frame[_UNANSWERED] += 1
         self._deadline = self._in(self._keep[0])
         if self._settled is not None and self._left(self._settled) <= 0:
             self._settled = None  # for good: the ticks wrap
@@ -453,8 +447,8 @@ class Client:
 
     def _ping(self):
         """Send a PING; return which one it is."""
-        if not self._owed and self._out.line(b"PING\r\n", RESERVE):
-            self._pings += 1
+        if not self._owed and self._line(b"PING\r\n", RESERVE):
+            self._pings = (self._pings + 1) & _WRAP
             return self._pings
         self._owed = True
         self._owed_pings += 1
@@ -462,14 +456,14 @@ class Client:
 
     def _pay(self):
         """Queue what the server is owed, as far as it fits: a PING last, for it is to confirm."""
-        if self._owed_pongs and self._out.line(b"PONG\r\n", RESERVE):
+        if self._owed_pongs and self._line(b"PONG\r\n", RESERVE):
             self._owed_pongs = 0
         if self._news:
             self._news = self._subs is not None and not self._subs.tell(self._out)
-        while self._owed_pings and not self._news and self._out.line(b"PING\r\n", RESERVE):
+        while self._owed_pings and not self._news and self._line(b"PING\r\n", RESERVE):
             self._owed_pings -= 1
-            self._pings += 1
-        if self._net.leave and self._frame[_POS] == self._frame[_END] and not self._more:
+            self._pings = (self._pings + 1) & _WRAP
+        if self._net.leave and self._frame[_POS] == self._frame[_END] and not self._frame[_MORE]:
             self.reconnect()
         self._owed = self._news or self._owed_pings + self._owed_pongs > 0
 
@@ -483,7 +477,7 @@ class Client:
         return True
 
     # Kernels: see there.
-    _push, _write, _fill, _dispatch, _receive, _turn = push, write, fill, dispatch, receive, turn
+    poll, _once, _push, _write = poll, once, push, write
 
     def _no_room(self):
         return self._framer.shorten() or self._wrong(-5)
@@ -628,18 +622,18 @@ class Client:
         """
         self._check_not_busy()
         until = self._in(timeout_ms)
-        number = 0
-        while True:
-            if self.connected:
-                number = number or self._ping()
-                if self._pongs >= number:
-                    return True
-            elif number or self.state not in (CONNECTING, RECONNECTING):
-                return False
+        while not self.connected:
             left = self._left(until)
-            if left <= 0:
+            if left <= 0 or self.state not in (CONNECTING, RECONNECTING):
                 return False
-            self._once(left)
+            once(self, left)
+        number = self._ping()
+        while (self._frame[_PONGS] - number) & _WRAP >= _HALF:
+            left = self._left(until)
+            if left <= 0 or not self.connected:
+                return False
+            once(self, left)
+        return True
 
     def drain(self, timeout_ms=5000):
         """Unsubscribe, handle what is under way, send what is queued, close.

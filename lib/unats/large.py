@@ -5,6 +5,7 @@ from micropython import const
 from .errors import Timeout
 
 _END = const(1)  # the frame: see kernels.py
+_HURRIES = const(7)
 
 
 class Large:
@@ -24,6 +25,8 @@ class Large:
         out = self._out
         if out.needs(n) - out.body() > out.limit:
             raise ValueError("subject: too long for tx_size")
+        self._client._hurry(1)  # its end is not to wait until the rest is acknowledged
+        out.frame[_HURRIES] = 1
         if not self._send_queue():
             return False
         n = out.head(source, start, n)

@@ -12,7 +12,8 @@ import usocket
 _POLLIN = uselect.POLLIN
 _POLLOUT = uselect.POLLOUT
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY)
-_NO_DELAY = getattr(usocket, "IPPROTO_TCP", 6), getattr(usocket, "TCP_NODELAY", 1), 1
+_TCP = getattr(usocket, "IPPROTO_TCP", 6)
+_NODELAY = getattr(usocket, "TCP_NODELAY", 1)
 
 
 class Tcp:
@@ -40,10 +41,8 @@ class Tcp:
             self._address = found[self._failures % len(found)]
         self._sock = sock = usocket.socket(self._address[0], usocket.SOCK_STREAM)
         self._failures += 1
-        try:
-            sock.setsockopt(*_NO_DELAY)  # the client joins what belongs together by itself
-        except OSError:
-            pass  # a port without the option
+        self._setsockopt = sock.setsockopt
+        self.hurry(1)
         try:
             sock.setblocking(False)
             sock.connect(self._address[-1])
@@ -53,6 +52,19 @@ class Tcp:
                 raise
         self._flags = _POLLIN | _POLLOUT
         self._poll.register(sock, self._flags)
+        if type(self) is Tcp:  # and nothing built upon it: the client may call the socket itself
+            self.readinto, self.write = sock.readinto, sock.write
+
+    def hurry(self, now):
+        """Whether what is written next, and all before it, has to leave at once (1 or 0).
+
+        Otherwise it may wait, and be joined by more, until the other side has acknowledged what is
+        on its way already (TCP_NODELAY off). A transport need not have this method.
+        """
+        try:
+            self._setsockopt(_TCP, _NODELAY, now)
+        except OSError:
+            pass  # a port without the option
 
     def ready(self):
         """Whether the connection is up. OSError: it failed."""

@@ -15,8 +15,8 @@ from array import array
 from micropython import const
 
 try:
-    from .kernels import ascii, copy, digits, dispatch, fill, move, operation
-    from .kernels import publish, push, put, receive, room, turn, write
+    from .kernels import ascii, copy, digits, dispatch, fill, move, once, operation
+    from .kernels import poll, publish, push, put, receive, room, write
 
     copy(bytearray(1), 0, "a", 0, 1)
 except (SyntaxError, TypeError):  # no native emitter: SyntaxError; decorators taken out: TypeError
@@ -32,6 +32,8 @@ _ROOM = const(2)
 _MAX_PAYLOAD = const(3)
 _OUT_MSGS = const(4)
 _OUT_BYTES = const(5)
+_HURRY = const(6)
+_HURRIES = const(7)
 _WRAP = const(0x3FFFFFFF)
 
 
@@ -41,7 +43,7 @@ class Outgoing:
     def __init__(self, size):
         self.buf = bytearray(size + RESERVE)
         self.limit = size
-        self.frame = array("i", [0] * 6)
+        self.frame = array("i", [0] * 8)
         self.data = self.headers = self.reply = None
         self.size = 0
         self.raw = False  # the subject is as it came from the server: not to be checked
@@ -50,6 +52,7 @@ class Outgoing:
     def open(self, max_payload):
         """Messages are taken from now on (until f[_ROOM] is 0), of so many bytes at most."""
         self.frame[_ROOM] = self.limit
+        self.frame[_HURRIES] = 2  # neither: the transport is to be told
         self.frame[_MAX_PAYLOAD] = min(max_payload, _WRAP) if max_payload > 0 else _WRAP
 
     def take(self, payload, headers, n):
@@ -98,6 +101,8 @@ class Outgoing:
     def count(self):
         """Count the message in `out_msgs` and `out_bytes`."""
         f = self.frame
+        if self.reply is not None or self.raw:  # a request, or a reply
+            f[_HURRY] = 1
         f[_OUT_MSGS] = (f[_OUT_MSGS] + 1) & _WRAP
         f[_OUT_BYTES] = (f[_OUT_BYTES] + self.body()) & _WRAP
 
@@ -144,6 +149,7 @@ class Outgoing:
         if f[_END] + n > self.limit + reserve:
             return False
         f[_END] = copy(self.buf, f[_END], text, 0, n)
+        f[_HURRY] = 1
         return True
 
     def room(self, need):
