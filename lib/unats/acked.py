@@ -36,6 +36,7 @@ class Acked:
         self._reply = bytearray((inbox + ".00000000").encode())
         self._token = bytearray(8)
         self._inbox = nc.subscribe(inbox + ".*", self._on_ack)
+        nc._out.passing.append(inbox.encode())  # or it would be before older readings that were lost
         self._first = self._count = self._sent = 0
         self._next = 0  # where the one after those sent is
         self._acks = 0  # bit i: the i-th is acknowledged, but an older one is not
@@ -59,6 +60,7 @@ class Acked:
 
     def close(self):
         self._inbox.unsubscribe()
+        self._nc._out.passing.remove(bytes(self._reply[:-9]))
 
     def is_idle(self):
         """Whether all readings are acknowledged."""

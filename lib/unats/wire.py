@@ -6,7 +6,8 @@
     0           ^ f[_SENT]               ^ f[_END]  ^ limit
 
 It is emptied only when all of it is sent: after a broken connection the message that was cut in
-two is still there, to be sent again whole. The reserve is for PING and PONG, so that a full buffer
+two is still there, to be sent again whole (unless it is one of the outbox, which sends those that
+were lost again itself, and the older ones first). The reserve is for PING and PONG, so that a full buffer
 does not end the keep-alive.
 """
 
@@ -46,6 +47,7 @@ class Outgoing:
         self.size = 0
         self.raw = False  # the subject is as it came from the server: not to be checked
         self.large = None  # `large.Large`, once there was such a message
+        self.passing = []  # reply subjects begin with one of these where a lost message is not to be kept
 
     def open(self, max_payload):
         """Messages are taken from now on (until f[_ROOM] is 0), of so many bytes at most."""
@@ -156,13 +158,18 @@ class Outgoing:
         at = kept = 0
         while at < f[_END]:
             edge = self.edge(at)
-            if self.is_message(at) and edge > f[_SENT]:
+            if self.is_message(at) and edge > f[_SENT] and not self.is_passing(at):
                 kept += 1
                 at = edge
             else:
                 self.drop(at, edge)
         f[_SENT] = f[_ROOM] = 0
         return kept
+
+    def is_passing(self, at):
+        """Whether somebody sends the message at `at` again by himself, and in his own order."""
+        line = self.buf.find(b"\r\n", at)
+        return any([self.buf.find(b" " + reply, at, line) >= 0 for reply in self.passing])
 
     def drop(self, start, end):
         """Take the bytes from start to end out of the buffer."""
