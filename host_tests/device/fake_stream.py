@@ -79,8 +79,16 @@ def id_of(headers):
     return headers[start : headers.find(b"\r\n", start)]
 
 
+class Out:
+    """The transmit buffer, of which `down` forgets all anyway."""
+
+    def __init__(self):
+        self.passing = []
+
+
 class FakeClient:
     def __init__(self):
+        self._out = Out()
         self.connected = False
         self.server = Server()
         self.stats = Stats()

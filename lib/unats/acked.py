@@ -60,7 +60,8 @@ class Acked:
 
     def close(self):
         self._inbox.unsubscribe()
-        self._nc._out.passing.remove(bytes(self._reply[:-9]))
+        mine = bytes(self._reply[:-9])
+        self._nc._out.passing = [reply for reply in self._nc._out.passing if reply != mine]
 
     def is_idle(self):
         """Whether all readings are acknowledged."""

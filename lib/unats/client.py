@@ -287,7 +287,7 @@ class Client:
         """The server answered the first PING."""
         first = self.state != RECONNECTING
         self._phase, self.state = _UP, CONNECTED
-        self._out.open(self.server.max_payload)
+        self.stats.dropped += self._out.resume(self.server.max_payload)
         self._deadline = self._in(self._keep[0])
         self._settled = self._in(_SETTLED_MS)
         self._pings = self._pongs = self._pings_out = 0

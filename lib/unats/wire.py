@@ -54,6 +54,14 @@ class Outgoing:
         self.frame[_ROOM] = self.limit
         self.frame[_MAX_PAYLOAD] = min(max_payload, _WRAP) if max_payload > 0 else _WRAP
 
+    def resume(self, max_payload):
+        """As `open`, on a new connection; return how many messages are too large for this server."""
+        kept = self.rewind()
+        self.open(max_payload)
+        kept -= self.rewind(self.frame[_MAX_PAYLOAD])
+        self.open(max_payload)
+        return kept
+
     def take(self, payload, headers, n):
         """Set payload, its first n bytes (-1: all), and headers (a block of bytes, or None).
 
@@ -152,13 +160,16 @@ class Outgoing:
         """Whether there are so many bytes of room."""
         return self.frame[_END] + need <= self.limit
 
-    def rewind(self):
-        """Forget all but the messages that have not left whole; return how many those are."""
+    def rewind(self, max_payload=_WRAP):
+        """Forget all but the messages that have not left whole; return how many those are.
+
+        Those with a larger body than the server takes are forgotten, too.
+        """
         f = self.frame
         at = kept = 0
         while at < f[_END]:
             edge = self.edge(at)
-            if self.is_message(at) and edge > f[_SENT] and not self.is_passing(at):
+            if self.is_message(at) and edge > f[_SENT] and self.is_kept(at, edge, max_payload):
                 kept += 1
                 at = edge
             else:
@@ -166,10 +177,11 @@ class Outgoing:
         f[_SENT] = f[_ROOM] = 0
         return kept
 
-    def is_passing(self, at):
-        """Whether somebody sends the message at `at` again by himself, and in his own order."""
+    def is_kept(self, at, edge, max_payload):
+        """Not if it is too large; or if somebody sends it again by himself, and in his own order."""
         line = self.buf.find(b"\r\n", at)
-        return any([self.buf.find(b" " + reply, at, line) >= 0 for reply in self.passing])
+        passing = [reply for reply in self.passing if self.buf.find(b" " + reply, at, line) >= 0]
+        return not passing and edge - line - 4 <= max_payload
 
     def drop(self, start, end):
         """Take the bytes from start to end out of the buffer."""
