@@ -1,7 +1,6 @@
-"""Real nats-servers that form a cluster with JetStream."""
+"""Real nats-servers that form a cluster."""
 
 import time
-import urllib.error
 
 from .live import monitoring
 from .nats_server import NatsServer
@@ -9,22 +8,25 @@ from .ports import free_port
 
 _PATIENCE_S = 60
 _ATTEMPTS = 5
+_SERVERS = 3
 
 _CONFIG = """
 server_name: "{name}"
 http: "127.0.0.1:-1"
-jetstream {{ store_dir: "{folder}/jetstream" }}
-cluster {{ name: "chaos", listen: "127.0.0.1:{port}", routes: [{routes}] }}
-lame_duck_grace_period: "1s"
-lame_duck_duration: "30s"
+{jetstream}
+cluster {{ name: "tests", listen: "127.0.0.1:{port}", routes: [{routes}] }}
+lame_duck_grace_period: "20s"
+lame_duck_duration: "60s"
 """
+
+_JETSTREAM = 'jetstream {{ store_dir: "{folder}/jetstream" }}'
 
 
 class Cluster:
-    """Three servers (or n); a context manager. `servers`, `urls`: in the same order."""
+    """Three servers; a context manager. `servers`, `urls`: in the same order."""
 
-    def __init__(self, n=3):
-        self._n = n
+    def __init__(self, jetstream=True):
+        self._jetstream = jetstream
         self.servers = []
 
     @property
@@ -46,12 +48,13 @@ class Cluster:
         self.stop()
 
     def _start(self):
-        ports = [free_port() for _ in range(self._n)]
+        ports = [free_port() for _ in range(_SERVERS)]
         for i, port in enumerate(ports):
             routes = ", ".join('"nats://127.0.0.1:%d"' % other for other in ports if other != port)
             server = NatsServer()
-            server._config = _CONFIG.format(
-                name="server%d" % i, folder=server.folder, port=port, routes=routes
+            jetstream = _JETSTREAM.format(folder=server.folder) if self._jetstream else ""
+            server.configure(
+                _CONFIG.format(name="server%d" % i, port=port, routes=routes, jetstream=jetstream)
             )
             self.servers.append(server)
             server.start()
@@ -61,10 +64,15 @@ class Cluster:
             self.servers.pop().stop()
 
     def healthy(self, server):
-        """Whether this server has caught up with the others, and JetStream is of use there."""
+        """Whether this server sees all that run, and JetStream, if they have it, has caught up there."""
         try:
-            return server.running and monitoring(server, "healthz")["status"] == "ok"
-        except (OSError, KeyError, IndexError, urllib.error.HTTPError):
+            routes = monitoring(server, "routez")["routes"] if server.running else []
+            others = {route["remote_id"] for route in routes}
+            return (
+                len(others) == sum(other.running for other in self.servers) - 1
+                and monitoring(server, "healthz")["status"] == "ok"
+            )
+        except (OSError, KeyError, IndexError):
             return False
 
     def until_healthy(self):
