@@ -86,6 +86,8 @@ def _go_through(seed, boards, servers, kills, folder, replicas):
     print("".join("\n%24s  %s" % figure for figure in figures.items()))
     for first, most, last in figures["heap"]:
         assert most <= first + _HEAP_SLACK, figures["heap"]
+    for first, last in figures["files open"]:
+        assert last == first, figures["files open"]
     return figures
 
 
@@ -108,18 +110,18 @@ def _boards(readings, kills, faults, **options):
 
 
 def test_chaos_with_one_server(seed, tmp_path):
-    boards = _boards(500, kills=3, faults=14)
+    boards = _boards(800, kills=4, faults=20)
     with NatsServer(jetstream=True) as server:
-        figures = _go_through(seed, boards, [server], 10, tmp_path, replicas=1)
-    _check(figures, 2000, 10, 56, 9)
+        figures = _go_through(seed, boards, [server], 16, tmp_path, replicas=1)
+    _check(figures, 3200, 16, 80, 12)
 
 
 def test_chaos_with_a_cluster(seed, tmp_path):
     """`window=1`, as `unats.outbox` has it for clusters."""
-    boards = _boards(250, kills=2, faults=7, window=1)[:3]
+    boards = _boards(300, kills=2, faults=10, window=1)[:3]
     with Cluster() as cluster:
-        figures = _go_through(seed, boards, cluster.servers, 4, tmp_path, replicas=3)
-    _check(figures, 750, 4, 21, 4)
+        figures = _go_through(seed, boards, cluster.servers, 6, tmp_path, replicas=3)
+    _check(figures, 900, 6, 30, 4)
 
 
 @pytest.mark.soak

@@ -38,10 +38,15 @@ class Life:
         self.tried = self.put = self.synced = 0  # the last reading of which it was said
         self.refused = set()
         self.heap = []
-        self.figures = None
+        self.figures = []  # each time it looked
         self.done = False
         self.killed = False
         self.other = []  # what is no line of a journal
+
+    @property
+    def promised(self):
+        """Up to which reading all must arrive: see `unats.outbox`."""
+        return self.synced if self.killed else self.put
 
     def take(self, line):
         word, _, rest = line.partition(" ")
@@ -56,7 +61,7 @@ class Life:
         elif word == "h":
             self.heap.append(int(rest))
         elif word == "t":
-            self.figures = list(map(int, rest.split()))
+            self.figures.append(list(map(int, rest.split())))
         elif line == "done":
             self.done = True
         else:
@@ -113,6 +118,10 @@ class Board:
     @property
     def running(self):
         return self._process is not None and self._process.poll() is None
+
+    def segments(self):
+        """The files in its flash, but for the one that counts its starts."""
+        return [path.name for path in self.folder.iterdir() if path.suffix != ".id"]
 
     def finish(self):
         """Have it put nothing more, and end when all is acknowledged."""
@@ -339,6 +348,7 @@ class Storm:
         for board in self.boards:
             found = [_reading(board, *message) for message in messages[board.name]]
             assert found == sorted(set(found)), (board.name, _disorder(found))
+            assert board.segments() == [], board.name
             for life in board.lives:
                 lost += _check_life(board, life, {n for number, n in found if number == life.number})
         return self._figures(messages, lost)
@@ -346,12 +356,12 @@ class Storm:
     def _figures(self, messages, lost):
         lives = [life for board in self.boards for life in board.lives]
         survivors = [board.lives[0] for board in self.boards if not board.kills]
-        figures = [life.figures for life in lives if life.figures]
+        figures = [life.figures[-1] for life in lives if life.figures]
         return {
             "seed": self.seed,
             "boards": len(self.boards),
             "readings put": self.put,
-            "synced": sum(life.synced for life in lives if life.killed) + sum(life.put for life in lives if not life.killed),
+            "promised": sum(life.promised for life in lives),
             "stored": sum(map(len, messages.values())),
             "lost with a board's RAM": lost,
             "server kills": self.server_kills,
@@ -361,6 +371,7 @@ class Storm:
             "unverified": sum(f[5] for f in figures),
             "reconnects": sum(f[6] for f in figures),
             "heap": [(life.heap[1], max(life.heap[1:]), life.heap[-1]) for life in survivors],
+            "files open": [(life.figures[1][-1], life.figures[-1][-1]) for life in survivors],
         }
 
 
@@ -382,10 +393,8 @@ def _disorder(found):
 def _check_life(board, life, found):
     """All that was promised is there; return how many of those put are not."""
     assert not life.other, (board.name, life.other[-20:])
-    safe = life.synced if life.killed else life.put
-    missing = [n for n in range(1, safe + 1) if n not in found and n not in life.refused]
+    missing = [n for n in range(1, life.promised + 1) if n not in found and n not in life.refused]
     assert not missing, (board.name, life.number, life.killed, missing[:20], len(missing))
-    if life.figures:
-        acked, resent, dropped, damaged, rejected = life.figures[:5]
+    for _, _, dropped, damaged, rejected, _, _, _ in life.figures:
         assert (dropped, rejected) == (0, 0), (board.name, life.number, life.figures)
     return sum(n not in found and n not in life.refused for n in range(1, life.put + 1))
