@@ -306,9 +306,16 @@ class Storm:
             fault = left.pop()
             if not self._until(lambda: board.put, board.goal, k, board.faults):
                 return
-            link = rng.choice([link for link in board.links if link.in_use] or board.links)
-            link.suffer(fault, rng, self._stop)
+            rng.choice(self._links_in_use(board)).suffer(fault, rng, self._stop)
             self.faults[fault] += 1
+
+    def _links_in_use(self, board):
+        """Those with a connection; waits a while for one."""
+        for _ in range(200):
+            found = [link for link in board.links if link.in_use]
+            if found or self._stop.wait(0.01):
+                return found or board.links
+        return board.links
 
     def _kill_board(self, rng, board):
         for k in range(board.kills):
@@ -370,9 +377,16 @@ class Storm:
             "sent again": sum(f[1] for f in figures),
             "unverified": sum(f[5] for f in figures),
             "reconnects": sum(f[6] for f in figures),
-            "heap": [(life.heap[1], max(life.heap[1:]), life.heap[-1]) for life in survivors],
+            "heap": [_thirds(life.heap) for life in survivors],
+            "reconnects of those": [life.figures[-1][6] for life in survivors],
             "files open": [(life.figures[1][-1], life.figures[-1][-1]) for life in survivors],
         }
+
+
+def _thirds(heap):
+    """The most in use in the first third of the time, and in the last one."""
+    third = max(len(heap) // 3, 1)
+    return max(heap[:third]), max(heap[-third:])
 
 
 def _reading(board, subject, payload):

@@ -51,8 +51,9 @@ class Guard:
     (A `try` with `except ... as` has a frame too large to be made without the heap.)
     """
 
-    error = refusal = None  # the latter: this connection's last -ERR
-    leave = False  # the server wants to be left, once what it sent is handled
+    def __init__(self):
+        self.error = self.refusal = None  # the latter: this connection's last -ERR
+        self.leave = False  # the server wants to be left, once what it sent is handled
 
     def __enter__(self):
         pass
@@ -251,9 +252,9 @@ class Client:
     def _open(self):
         server = self._servers.next()
         self._deadline = self._in(self._connect_timeout)
-        self._framer.info.reset()
         self._phase = _OPENING
         try:
+            self._framer.info.reset()
             self._transport.open(server.host, server.port)
         except _FAILURES as e:
             self._lost(e)
@@ -351,9 +352,9 @@ class Client:
 
     def _plan(self):
         """Set when to try again: the next server at once, but wait after each round of them."""
-        rounds, rest = divmod(self._failures, len(self._servers))
+        rounds = self._failures // len(self._servers)
         wait = 0
-        if rounds and not rest:
+        if rounds and self._failures % len(self._servers) == 0:
             wait = min(self._retry[0] << min(rounds - 1, 16), self._retry[1])
             wait -= random.getrandbits(24) % (wait // 2 + 1)
         self._deadline = self._in(wait)
@@ -390,7 +391,8 @@ class Client:
         Connects and reconnects, keeps alive, sends, receives, calls the handlers. Returns as soon
         as a message was handled. Waits longer only for name resolution. Does not allocate while
         connected. ValueError: called by a handler. What a handler raises comes out of here; the
-        next `poll()` goes on with the next message.
+        next `poll()` goes on with the next message. MemoryError: not even a few bytes for a lost
+        connection; the next `poll()` goes on with that.
         """
         if timeout_ms <= 0:
             return self._once(0)

@@ -47,7 +47,7 @@ class Outgoing:
         self.size = 0
         self.raw = False  # the subject is as it came from the server: not to be checked
         self.large = None  # `large.Large`, once there was such a message
-        self.passing = []  # reply subjects begin with one of these where a lost message is not to be kept
+        self.passing = []  # " " and how reply subjects begin where a lost message is not to be kept
 
     def open(self, max_payload):
         """Messages are taken from now on (until f[_ROOM] is 0), of so many bytes at most."""
@@ -180,8 +180,10 @@ class Outgoing:
     def is_kept(self, at, edge, max_payload):
         """Not if it is too large; or if somebody sends it again by himself, and in his own order."""
         line = self.buf.find(b"\r\n", at)
-        passing = [reply for reply in self.passing if self.buf.find(b" " + reply, at, line) >= 0]
-        return not passing and edge - line - 4 <= max_payload
+        for reply in self.passing:
+            if self.buf.find(reply, at, line) >= 0:
+                return False
+        return edge - line - 4 <= max_payload
 
     def drop(self, start, end):
         """Take the bytes from start to end out of the buffer."""
@@ -195,7 +197,12 @@ class Outgoing:
         line = self.buf.find(b"\r\n", at)
         if not self.is_message(at):
             return line + 2
-        return line + 4 + int(self.buf[self.buf.rfind(b" ", at, line) : line])
+        at = self.buf.rfind(b" ", at, line)
+        n = 0
+        while at + 1 < line:  # in a slice it would need the heap
+            at += 1
+            n = 10 * n + self.buf[at] - 48
+        return line + 4 + n
 
     def is_message(self, at):
         """Whether PUB or HPUB stands at `at`, and no control line."""
