@@ -275,10 +275,10 @@ class Client:
     def _open(self):
         server = self._servers.next()
         self._deadline = self._in(self._connect_timeout)
-        self._framer.info.reset()
         self._phase = _OPENING
         transport = self._transport
         try:
+            self._framer.info.reset()
             transport.open(server.host, server.port)
             self._readinto, self._send = transport.readinto, transport.write
         except _FAILURES as e:
@@ -323,7 +323,7 @@ class Client:
         """The server answered the first PING."""
         first = self.state != RECONNECTING
         self._phase, self.state = _UP, CONNECTED
-        self._out.open(self.server.max_payload)
+        self.stats.dropped += self._out.resume(self.server.max_payload)
         self._deadline = self._in(self._keep[0])
         self._settled = self._in(_SETTLED_MS)
         self._pings = self._frame[_PONGS] = self._frame[_UNANSWERED] = 0

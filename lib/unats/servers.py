@@ -83,7 +83,8 @@ class Servers:
     def discovered(self, urls, randomize):
         """Add the cluster's servers that INFO names, instead of those that it named before.
 
-        Only host and port of them are used. The order of those that were given stays.
+        Only host and port of them are used. The order of those that were given stays. The next one to
+        be tried is not the one at hand.
         """
         known = [str(server) for server in self._all[: self._given]]
         del self._all[self._given :]
@@ -100,6 +101,9 @@ class Servers:
                 self._all.append(server)
         if randomize:
             self._shuffle(self._given)
+        names = [str(server) for server in self._all]
+        current = str(self.current)
+        self._next = names.index(current) + 1 if current in names else 0
 
     def __len__(self):
         return len(self._all)
@@ -120,6 +124,7 @@ class Servers:
 
     def next(self):
         """The server to try now, which is `current` from then on."""
-        self.current = self._all[self._next % len(self._all)]
-        self._next = (self._next + 1) % len(self._all)
+        i = self._next % len(self._all)
+        self.current = self._all[i]
+        self._next = i + 1
         return self.current
