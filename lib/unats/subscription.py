@@ -83,7 +83,12 @@ class Subscription:
         self._due = True  # ... but does not know all that it should
 
     def unsubscribe(self, max_msgs=0):
-        """End it now, or once it has had max_msgs messages in all. Allocates."""
+        """End it now, or once it has had max_msgs messages in all. Allocates.
+
+        ValueError: max_msgs is below 0.
+        """
+        if max_msgs < 0:
+            raise ValueError("max_msgs: at least 1, or 0 to end it now")
         self.direct = None
         if max_msgs > self.received + self.dropped:
             self._max = max_msgs
@@ -100,7 +105,7 @@ class Subscription:
     def lines(self):
         """What the server must be told now (it is taken to be told)."""
         line = b""
-        known, self._known, self._due = self._known, True, False
+        known = self._known
         if self.handler is None:
             self._subs.forget(self)
             return b"UNSUB %d\r\n" % self.sid if known else line
@@ -111,6 +116,7 @@ class Subscription:
             line = ("SUB %s %s%d\r\n" % (self.subject, queue, self.sid)).encode()
         if self._max:
             line += b"UNSUB %d %d\r\n" % (self.sid, self._max - self._before)
+        self._known, self._due = True, False  # only now: there may be no memory for the line
         return line
 
 
@@ -208,7 +214,7 @@ class Subscriptions:
         return n
 
     def _deliver(self):
-        """Give the message or fragment to its handler; 1, or 0 if there is none."""
+        """Give the message or fragment to its handler; 1 if it had a whole message by that."""
         f = self._frame
         sub = self._all.get(f[_SID])
         if sub is None or sub.handler is None:
@@ -218,12 +224,13 @@ class Subscriptions:
             return 0
         handler = sub.handler
         f[_IN_BYTES] = (f[_IN_BYTES] + f[_STOP] - f[_START]) & _WRAP
-        if self._msg.last:
+        last = self._msg.last
+        if last:
             f[_IN_MSGS] = (f[_IN_MSGS] + 1) & _WRAP
             sub.received = (sub.received + 1) & _WRAP
             self._had_one(sub)
         handler(self._msg)
-        return 1
+        return 1 if last else 0
 
     def _had_one(self, sub):
         """After its last message a subscription is over; the server knows."""
@@ -284,6 +291,7 @@ class Subscriptions:
             return _NEED
         fragment = f[_MODE] == _STREAM
         if fragment:
+            n = min(n, f[_LIMIT] - 1)  # rx_size: what a handler's own buffer will be made for
             f[_OFFSET] += f[_STOP] - f[_START]
             f[_START] = f[_POS]
             f[_STOP] = f[_POS] + n
