@@ -35,6 +35,9 @@ class FakeSocket:
     def readinto(self, buf):
         raise OSError(errno.ECONNREFUSED, "")
 
+    def write(self, buf, off, n):
+        raise OSError(errno.ECONNREFUSED, "")
+
     def close(self):
         if self.open:
             self.open = False
