@@ -9,7 +9,7 @@ BENCH = build/bench.stamp
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SERVER=nats://host:4222]'
+	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [SERVER=nats://host:4222]'
 	@echo 'make test     all tests but the long ones              [ARGS="-k name"]'
 	@echo 'make soak     the long tests                           [ARGS=...]'
 	@echo 'make bench    speed and heap against other clients     [ARGS=...]'
@@ -31,7 +31,8 @@ $(BENCH): $(BASE) tools/requirements-bench.txt
 
 run: $(BASE)
 	@$(PY) tools/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DEVICES),--devices $(DEVICES)) \
-		$(if $(SERVER),--server $(SERVER)) $(if $(OUTAGE),--outage $(OUTAGE)) $(ARGS)
+		$(if $(SERVER),--server $(SERVER)) $(if $(OUTAGE),--outage $(OUTAGE)) \
+		$(if $(SECURE),--secure) $(ARGS)
 
 test: $(BASE)
 	@$(PY) -m pytest host_tests -n 2 -m 'not soak' $(ARGS)
