@@ -147,7 +147,7 @@ class Run:
         if self._options.secure:
             self._secured = Secured(folder, self._names())
             options = self._secured.server_options
-        self._server = Server(_subfolder(folder, "server"), *options, jetstream=True)
+        self._server = Server(_subfolder(folder, "server"), *options, jetstream=not self._secured)
         stack.callback(self._server.stop)
         return self._server.url
 

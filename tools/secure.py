@@ -10,6 +10,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import ssl
 import tempfile
@@ -31,6 +32,7 @@ class Secured:
 
     def __init__(self, folder, names):
         self._names = names
+        logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of what nats-py does over TLS
         self._fleet = Fleet.make(Path(folder) / "fleet", [_HOST], names)
 
     @property
@@ -124,7 +126,7 @@ class Secured:
             errors = []
 
             async def on_error(error):
-                errors.append(str(error).removeprefix("nats: "))
+                errors.append(str(error).removeprefix("nats: ").strip("'"))
 
             try:
                 async with _connection(url, error_cb=on_error, **self._as(file.name)):
@@ -161,9 +163,11 @@ async def _connection(url, **options):
 
 async def _answered(nc, stored):
     """Ask for a stored reading until the answer is one."""
-    async with asyncio.timeout(_WAIT_S):
-        while (await nc.request(stored, b"", _WAIT_S)).header.get("Status"):
-            await asyncio.sleep(0.05)
+    for _ in range(100):
+        if not (await nc.request(stored, b"", _WAIT_S)).headers.get("Status"):
+            return
+        await asyncio.sleep(0.05)
+    raise asyncio.TimeoutError("the stream does not hold it")
 
 
 async def _next(errors):
