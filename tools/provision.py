@@ -20,6 +20,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import ssl
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def connection(fleet):
     """An awaitable: the observer's connection to the server of the fleet."""
     import nats
 
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of what nats-py does over TLS
     host = fleet.hosts[0]
     host = f"[{host}]" if ":" in host else host
     return nats.connect(
