@@ -90,6 +90,8 @@ def check_settings(path):
     """Check settings.json with the application's own code; ToolError says what is wrong."""
     spec = importlib.util.spec_from_file_location("firmware_settings", FIRMWARE / "settings.py")
     settings = importlib.util.module_from_spec(spec)
+    if str(FIRMWARE) not in sys.path:
+        sys.path.append(str(FIRMWARE))  # it imports `security`, if there is something to check
     spec.loader.exec_module(settings)
     try:
         settings.load(str(path))

@@ -74,13 +74,13 @@ class Security(unittest.TestCase):
         self.scratch.leave()
 
     def test_none_by_default(self):
-        self.assertEqual(main.security(config()), {})
+        self.assertEqual(main.security_of(config()), {})
 
     def test_credentials_are_read_when_they_are_used(self):
         from unats import auth
 
         for field, kind in (("creds", auth.UserCredentials), ("nkey", auth.Nkey)):
-            options = main.security(config(**{field: "secret.file"}))
+            options = main.security_of(config(**{field: "secret.file"}))
             self.assertEqual(sorted(options), ["auth", "connect_timeout_ms"])
             self.assertEqual(type(options["auth"]), kind)
 
@@ -88,7 +88,7 @@ class Security(unittest.TestCase):
         with open("ca.der", "w") as file:
             file.write("nonsense")
         with self.assertRaises(ValueError):
-            main.security(config(ca="ca.der"))
+            main.security_of(config(ca="ca.der"))
 
     def test_a_stream_that_is_named_is_asked_directly(self):
         client = unats.Client("127.0.0.1")
