@@ -366,8 +366,10 @@ def test_a_board_gets_its_credentials_and_joins_the_fleet(fleet, tmp_path, flash
         done = subprocess.run([*deploy, "--port", board.port], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
         install = ("install", "--dir", fleet.folder, "--port", board.port, "--settings", settings, "one")
+        asyncio.run(until(lambda: any((flash / "outbox").glob("*"))))  # of its former life, and name
         done = command(*install)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "had another name" in done.stdout
         assert not SECRET.search(done.stdout + done.stderr)
         written = [event[1] for event in board.events if event[0] == "write"]
         assert written[-3:] == ["one.creds", "ca.der", "settings.json"]
@@ -375,18 +377,14 @@ def test_a_board_gets_its_credentials_and_joins_the_fleet(fleet, tmp_path, flash
         assert (flash / "one.creds").read_bytes() == fleet.creds("one").read_bytes()
         written = json.loads((flash / "settings.json").read_text())
         assert written == {"wifi_ssid": "lab", "period_s": 0.2, **fleet.settings("one")}
-        try:
-            assert asyncio.run(_heard_from(serving, "sensors.one.>"))
-        except BaseException:
-            print(board.output.decode(errors="replace")[-3000:])
-            raise
+        assert asyncio.run(_heard_from(serving, "sensors.one.>")), board.output[-2000:]
 
 
 async def _heard_from(serving, subject):
     nc = await serving.connect(serving.fleet.folder / "observer.creds")
     await nc.jetstream().add_stream(StreamConfig(name="READINGS", subjects=["sensors.>"], allow_direct=True))
     messages = await nc.subscribe(subject)
-    msg = await messages.next_msg(8)
+    msg = await messages.next_msg(PATIENCE_S)
     await nc.close()
     return msg.subject.startswith("sensors.one.") and b'"seq"' in msg.data
 

@@ -137,9 +137,12 @@ def folders(paths):
     return sorted({str(parent) for path in paths for parent in Path(path).parents if str(parent) != "."})
 
 
-def commands(paths):
-    """mpremote's commands that bring the staged paths onto a board, check them and start it."""
-    prepare = f"keep = {paths!r}\nfolders = {folders(paths)!r}\n{_PREPARE}"
+def commands(paths, code=""):
+    """mpremote's commands that bring the staged paths onto a board, check them and start it.
+
+    code: runs on the board before.
+    """
+    prepare = f"keep = {paths!r}\nfolders = {folders(paths)!r}\n{_PREPARE}{code}"
     chain = ["exec", prepare]
     for path in paths:
         if path == "main.py":
@@ -166,7 +169,7 @@ def probe(port):
     )
 
 
-def deploy(port, settings, compiled=False, extra=None):
+def deploy(port, settings, compiled=False, extra=None, code=""):
     """Everything that `make deploy` does; ToolError when the board was left without it."""
     check_settings(settings)
     platform, mpy = probe(port)
@@ -175,7 +178,7 @@ def deploy(port, settings, compiled=False, extra=None):
     print(f"board at {port}: {platform}, {form}")
     with tempfile.TemporaryDirectory() as folder:
         paths = stage(folder, settings, march, compiled, extra)
-        if _mpremote(port, ["resume", *commands(paths)], cwd=folder).returncode:
+        if _mpremote(port, ["resume", *commands(paths, code)], cwd=folder).returncode:
             raise ToolError("the deployment was cut short; nothing will start on the board until it is repeated")
     print(f"{len(paths)} files are on the board, which starts now; `make repl PORT={port}` shows what it says")
 
@@ -191,7 +194,7 @@ def main(argv=None):
     try:
         if options.device:
             with provision.for_board(options.fleet, options.device, options.settings) as (settings, extra):
-                deploy(options.port, settings, options.mpy, extra)
+                deploy(options.port, settings, options.mpy, extra, provision.forgetting(options.device))
         else:
             deploy(options.port, options.settings, options.mpy)
     except ToolError as error:

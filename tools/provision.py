@@ -37,6 +37,32 @@ _INSTEAD = ("user", "password", "token", "nkey", "cert", "key")  # of what crede
 _ANSWER_S = 5
 
 
+# Runs on the board. Readings that wait under another name would be refused for ever, and those behind
+# them would wait for ever.
+_FORGET = """
+import json, os
+try:
+    with open('settings.json') as file:
+        former = json.load(file).get('device')
+except (OSError, ValueError):
+    former = None
+waiting = []
+try:
+    waiting = os.listdir('outbox')
+except OSError:
+    pass
+if former != %r and waiting:
+    print('this board had another name: readings that it kept under that are removed')
+    for name in waiting:
+        os.remove('outbox/' + name)
+"""
+
+
+def forgetting(device):
+    """Code for the board that is going to be this device."""
+    return _FORGET % device
+
+
 def merged(settings, fields):
     """The settings (a dict) with those of the fleet instead of what they replace."""
     kept = {name: value for name, value in settings.items() if name not in _INSTEAD}
@@ -73,7 +99,7 @@ def install(folder, device, port, settings=_SETTINGS):
         platform, _ = deploy.probe(port)
         for name, content in files.items():
             (path.parent / name).write_bytes(content)
-        chain = ["resume"]
+        chain = ["resume", "exec", forgetting(device), "+"]
         for name in [*files, path.name]:  # the settings last: they name the others
             chain += ["fs", "cp", name, f":{name}", "+"]
         command = [sys.executable, "-m", "mpremote", "connect", port, *chain, "reset"]
