@@ -26,8 +26,6 @@ from app import App
 
 gc.collect()
 
-_SLOW_MS = 15000
-
 
 def main():
     """Read settings.json, build board, client, outbox and application, and run until Ctrl-C.
@@ -51,7 +49,7 @@ def main():
             token=config.token,
             inbox_prefix=config.inbox,
             on_event=lambda nc, event, detail: app.on_event(nc, event, detail),
-            **security(config)
+            **security_of(config)
         )
     except ValueError as mistake:
         print(mistake)
@@ -84,31 +82,13 @@ def needed(config):
     return names if config.sleep_ms is None else names + ("early",)
 
 
-def security(config):
-    """What else these settings tell the client: TLS, and who the board is. ValueError: a file is no good.
+def security_of(config):
+    """What else these settings tell the client; ValueError: a file is no good."""
+    if not config.is_slow:
+        return {}
+    import security
 
-    More time for connecting: a board may take seconds for the handshake, and for signing.
-    """
-    options = {"connect_timeout_ms": _SLOW_MS} if config.is_slow else {}
-    if config.ca is not None:
-        from unats.tls import Tls
-
-        options["tls"] = Tls(
-            config.ca,
-            cert=config.cert,
-            key=config.key,
-            handshake_first=config.tls_first,
-            handshake_timeout_ms=_SLOW_MS,
-        )
-    if config.creds is not None:
-        from unats.auth import UserCredentials
-
-        options["auth"] = UserCredentials(config.creds)
-    elif config.nkey is not None:
-        from unats.auth import Nkey
-
-        options["auth"] = Nkey(config.nkey)
-    return options
+    return security.options(config)
 
 
 def outbox_for(client, device, config):

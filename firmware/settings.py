@@ -65,7 +65,7 @@ _FIELDS = (
     "awake_s",
 )
 
-_FILES = ("creds", "nkey", "ca", "cert", "key")  # names of files on the board
+_SECURITY = ("creds", "nkey", "ca", "cert", "key", "tls_first", "ntp", "inbox")
 _OUTBOXES = ("none", "stream", "off")
 _FLASH = 262144
 _AWAKE_S = 30
@@ -139,8 +139,10 @@ def load(path, needs_wifi=True, has_files=False):
         todo = "is not there: copy settings.example.json to this name and fill it in"
         raise SettingsError(path, [("the file", todo)])
     mistakes = check(values, needs_wifi)
-    if has_files and not mistakes:
-        mistakes = _absent(values)
+    if has_files and not mistakes and _is_secured(values):
+        import security
+
+        mistakes = security.absent(values)
     if mistakes:
         raise SettingsError(path, mistakes)
     return Settings(values)
@@ -172,9 +174,12 @@ def check(values, needs_wifi=True):
             wrong(field, "is not a setting; the settings are " + ", ".join(_FIELDS))
     wrong("server", _server(values.get("server")))
     for field in ("user", "password", "token"):
-        wrong(field, _text(values, field))
+        wrong(field, text_in(values, field))
     wrong("user", _credentials(values))
-    _check_security(values, wrong)
+    if _is_secured(values):
+        import security
+
+        security.check(values, wrong)
     _check_wifi(values, needs_wifi, wrong)
     wrong("device", _device(values))
     wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
@@ -228,7 +233,8 @@ def _is_port(text):
         return False
 
 
-def _text(values, field):
+def text_in(values, field):
+    """What is wrong with a field that is to be text, or None."""
     value = values.get(field, "x")
     if not isinstance(value, str):
         return "must be text in quotes"
@@ -247,84 +253,25 @@ def _credentials(values):
     return None
 
 
-def _check_security(values, wrong):
-    for field in _FILES:
-        wrong(field, _file(values, field))
-    for field in ("creds", "nkey"):
-        for other in ("user", "password", "token", "creds"):
-            if field in values and other in values and other != field:
-                wrong(field, "cannot be combined with %s: keep one of them" % other)
-    if ("cert" in values) != ("key" in values):
-        wrong("cert", "and key belong together: give both, or leave both out")
-    if "ca" not in values:
-        if _asks_for_tls(values.get("server")):
-            wrong("ca", "is missing: tls:// needs the file with the certificate that is to be trusted")
-        for field in ("cert", "tls_first", "ntp"):
-            if field in values:
-                wrong(field, "has no effect without TLS: add ca, or leave it out")
-    if "ntp" in values:
-        wrong("ntp", _text(values, "ntp") or _host(values["ntp"]))
-    if "inbox" in values:
-        wrong("inbox", _text(values, "inbox") or _inbox(values["inbox"]))
-
-
-def _asks_for_tls(servers):
-    for url in servers if isinstance(servers, list) else [servers]:
+def _is_secured(values):
+    """Whether there is anything about TLS or credentials in files; otherwise `security` is not loaded."""
+    server = values.get("server")
+    for url in server if isinstance(server, list) else [server]:
         if isinstance(url, str) and url.startswith("tls://"):
             return True
-    return False
-
-
-def _file(values, field):
-    if field not in values:
-        return None
-    text = _text(values, field)
-    if not text:
-        name = values[field]
-        if len(name) > 100 or "\n" in name or name.startswith("-----") or len(name) == 58 and name.startswith("S"):
-            return "must be the name of a file on the board, not what is in the file"
-    return text
-
-
-def _absent(values):
-    """The mistakes in what is named: files that are not there."""
-    found = []
-    for field in _FILES:
-        if field in values:
-            try:
-                open(values[field], "rb").close()
-            except OSError:
-                text = "names a file that is not on the board: put it there"
-                if field in ("creds", "ca"):
-                    text += " (`make credentials`)"
-                found.append((field, text))
-    return found
-
-
-def _host(text):
-    for character in text:
-        if character <= " " or character in ":/@":
-            return 'must be a name or an address and nothing else, like "pool.ntp.org"'
-    return None
-
-
-def _inbox(text):
-    for token in text.split("."):
-        if not is_name(token):
-            return 'may have only letters, digits, - and _, in parts joined by dots, like "_INBOX.greenhouse-7"'
-    return None
+    return any([field in values for field in _SECURITY])
 
 
 def _check_wifi(values, needs_wifi, wrong):
     if "wifi_ssid" in values:
-        text = _text(values, "wifi_ssid")
+        text = text_in(values, "wifi_ssid")
         if not text and len(values["wifi_ssid"].encode()) > 32:
             text = "is longer than the 32 bytes that a network's name can have"
         wrong("wifi_ssid", text)
     elif needs_wifi:
         wrong("wifi_ssid", "is missing: give the name of your Wi-Fi network")
     if "wifi_password" in values:
-        text = _text(values, "wifi_password")
+        text = text_in(values, "wifi_password")
         if not text and not 8 <= len(values["wifi_password"]) <= 64:
             text = "must have 8 to 63 characters; for an open network leave the line out"
         wrong("wifi_password", text)
@@ -333,7 +280,7 @@ def _check_wifi(values, needs_wifi, wrong):
 def _device(values):
     if "device" not in values:
         return None
-    text = _text(values, "device")
+    text = text_in(values, "device")
     if not text:
         if len(values["device"]) > 32:
             return "is longer than 32 characters"
@@ -372,7 +319,7 @@ def _check_outbox(values, wrong):
     if values.get("outbox", "none") not in _OUTBOXES:
         wrong("outbox", 'must be "none", "stream" or "off", in quotes')
     if "stream" in values:
-        text = _text(values, "stream")
+        text = text_in(values, "stream")
         if not text and not is_name(values["stream"]):
             text = "may have only letters, digits, - and _"
         if not text and values.get("outbox") != "stream":

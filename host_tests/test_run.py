@@ -136,6 +136,21 @@ def test_two_boards_are_shown_commanded_and_summed_up(tmp_path):
     assert re.search(r"^all boards +\d+ +\d+ +\d+ +0 +4 of 4 +\d+\.\d KB +\d+\.\d KB  at most$", out, re.M)
 
 
+def test_secure_boards_are_who_they_are_over_an_outage(tmp_path):
+    code, out, complaints = run(tmp_path, "--secure", "--seconds", "6", "--devices", "2", "--period", "0.5")
+    assert (code, complaints) == (0, "")
+    assert "2 simulated boards with 256 KB of heap" in out and "TLS and an identity for each" in out
+    for attempt in ("publishes as board-2", "listens to the commands for board-2", "has the server answer to board-2"):
+        assert re.search(rf" s +board-1 {attempt}.* -> refused: ", out)
+    assert "all boards are back" in out
+    assert "5 of 5 attempts to cheat were refused." in out
+    for name in ("board-1", "board-2"):
+        published, received, stored, lost, _ = summary(out, name)
+        assert published == stored >= 4 * 5 and lost == 0
+    assert not re.search(r"S[OAU][A-Z2-7]{56}|eyJ", out)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_board_is_the_default(tmp_path):
     code, out, _ = run(tmp_path, "--seconds", "1")
     assert code == 0

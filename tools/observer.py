@@ -12,6 +12,7 @@ import address
 import nats
 import nats.errors
 from console import Rows, indented, size
+from secure import Secured
 from simulation import Board, Server
 from stream import Record, Stream
 from toolchain import ToolError
@@ -102,6 +103,8 @@ class Run:
         self._over = False
         self._server = None
         self._stream = None
+        self._secured = None
+        self._cheats = None  # (how many were tried, how many were refused)
         self._outage = _outage(options)  # (when, how long) in seconds, or None
         self._away = False  # it is on
         self._nats = None
@@ -123,6 +126,7 @@ class Run:
             self._headline(url)
             if await self._all_heard():
                 await self._ask_all("first")
+                await self._cheat()
                 await self._busy()
             if not self._server or self._server.ended is None:
                 await self._ask_all("last")
@@ -139,7 +143,11 @@ class Run:
     # Starting
 
     def _start_server(self, stack, folder):
-        self._server = Server(_subfolder(folder, "server"), jetstream=True)
+        options = ()
+        if self._options.secure:
+            self._secured = Secured(folder, self._names())
+            options = self._secured.server_options
+        self._server = Server(_subfolder(folder, "server"), *options, jetstream=not self._secured)
         stack.callback(self._server.stop)
         return self._server.url
 
@@ -169,6 +177,7 @@ class Run:
                 connect_timeout=_ANSWER_S,
                 error_cb=on_error,
                 disconnected_cb=on_disconnected,
+                **(self._secured.observer() if self._secured else {}),
             )
         except _NETWORK_ERRORS as error:
             reason = self._scrub(_reason(errors[0] if errors else error))
@@ -176,21 +185,27 @@ class Run:
 
     async def _prepare(self):
         """Make the stream and subscribe, before there is anything to be missed."""
-        # On somebody else's server the names must not meet those of other boards.
-        prefix = f"sim-{os.urandom(3).hex()}-" if self._options.server else "board-"
-        digits = len(str(self._options.devices))
-        for number in range(1, self._options.devices + 1):
-            name = f"{prefix}{number:0{digits}}"
+        for name in self._names():
             self._devices[name] = Device(name, has_stream=self._server is not None)
         if self._server:
             self._stream = Stream(self._nats)
             await self._stream.make()
         await self._subscribe()
 
+    def _names(self):
+        """Names for the boards; on somebody else's server they must not meet those of others."""
+        prefix = f"sim-{os.urandom(3).hex()}-" if self._options.server else "board-"
+        digits = len(str(self._options.devices))
+        return [f"{prefix}{number:0{digits}}" for number in range(1, self._options.devices + 1)]
+
     def _start_boards(self, stack, folder, url):
         settings = {"period_s": self._options.period, "outbox": "stream" if self._stream else "none"}
         for name, device in self._devices.items():
-            device.board = Board(name, _subfolder(folder, name), url, self._options.heap, **settings)
+            flash = _subfolder(folder, name)
+            if self._secured:
+                self._secured.equip(name, flash)
+                settings.update(self._secured.settings(name, url))
+            device.board = Board(name, flash, settings.pop("server", url), self._options.heap, **settings)
             stack.callback(device.board.stop)
         # The stack waits for one after the other; let all of them begin to end before that.
         for device in self._devices.values():
@@ -203,7 +218,8 @@ class Run:
         version = self._nats.connected_server_version
         version = f"{version.major}.{version.minor}.{version.patch}"
         server = f"nats-server {version} at {address.shown(url)}"
-        self._console.line(f"{boards} with {heap} of heap, {server}", "bold")
+        how = ", TLS and an identity for each" if self._secured else ""
+        self._console.line(f"{boards} with {heap} of heap, {server}{how}", "bold")
         length = f"for {options.seconds:g} s" if options.seconds else "until Ctrl-C"
         self._console.line(f"Each sensor is read every {options.period:g} s, {length}.{self._plan()}", "dim")
         self._console.line()
@@ -289,6 +305,22 @@ class Run:
             self._rows.row(name, text, *styles)
 
     # While it runs
+
+    async def _cheat(self):
+        """Have somebody try to be a board that he is not."""
+        if not self._secured:
+            return
+        refusals = []
+
+        def tell(text, refused):
+            refusals.append(refused)
+            self._rows.row("", text, "green" if refused else "red")
+
+        try:
+            await self._secured.cheat(self._server.url, self._nats, tell)
+            self._cheats = len(refusals), sum(refusals)
+        except _NETWORK_ERRORS as error:
+            self._fail(f"the attempts to cheat came to no end: {_reason(error)}")
 
     async def _busy(self):
         """Commands every now and then, and the outage, until the time is up."""
@@ -473,6 +505,8 @@ class Run:
             found = [device for device in devices if test(device)]
             if found:
                 self._trouble.append(f"{text} {_names(found)}")
+        if self._secured and (not self._cheats or self._cheats[0] != self._cheats[1]):
+            self._trouble.append("an attempt to cheat was not refused" if self._cheats else "no attempt to cheat was made")
 
     def _table(self, devices):
         width = max(len("all boards"), *(len(device.name) for device in devices))
@@ -487,6 +521,8 @@ class Run:
             self._table_line(f"{device.name:{width}}", [device])
         if len(devices) > 1:
             self._table_line(f"{'all boards':{width}}", devices)
+        if self._cheats:
+            self._console.line(f"{self._cheats[1]} of {self._cheats[0]} attempts to cheat were refused.")
         unheard = sum(device.published - device.received for device in devices)
         if self._outage and unheard:
             text = "came while the subscriber itself had no connection: they are in the stream only"

@@ -22,6 +22,12 @@ from toolchain import LIB, ROOT, ToolError, binary
 # Some of it is needed for a moment only: when the client is compiled from .py at the start.
 HEAP = "192K"
 
+# With TLS and an identity there are two modules more in use, and for a signature three others are
+# compiled anew at each connection. 256 KB are about 180 KB there: a Pico, while an ESP32 wants
+# compiled modules (`make deploy MPY=1`), which take far less. (The TLS buffers are not in this
+# heap here and on an ESP32; on a Pico they take up to 40 KB of it.)
+SECURE_HEAP = "256K"
+
 _FIRMWARE = ROOT / "firmware"
 _STOP_S = 3
 _SERVER_START_S = 20

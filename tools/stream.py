@@ -13,7 +13,7 @@ class Stream:
         self._js = nc.jetstream()
 
     async def make(self):
-        await self._js.add_stream(StreamConfig(name=_NAME, subjects=[_SUBJECTS]))
+        await self._js.add_stream(StreamConfig(name=_NAME, subjects=[_SUBJECTS], allow_direct=True))
 
     async def count(self):
         """How many messages it holds."""

@@ -277,6 +277,28 @@ class Hardware(unittest.TestCase):
         board.release_watchdog()
         self.assertIsNone(board._watchdog)
 
+    def test_the_watchdog_is_patient_where_connecting_takes_long(self):
+        for kind, longest in ((Rp2, 8388), (Esp32, 60000)):
+            board = kind(config(creds="c"), FakeClock())
+            board.start_watchdog()
+            self.assertTrue(8000 <= board._watchdog.timeout <= longest)
+            self.assertTrue(kind is Rp2 or board._watchdog.timeout == longest)
+
+    def test_the_clock_is_set_by_the_given_server(self):
+        class Ntptime:
+            calls = []
+
+            def settime(self):
+                self.calls.append((self.host, self.timeout))
+
+        sys.modules["ntptime"] = fake = Ntptime()
+        try:
+            self.board.set_clock("10.0.0.1")
+        finally:
+            del sys.modules["ntptime"]
+        self.assertEqual(fake.calls, [("10.0.0.1", 1)])
+        self.assertRaises(OSError, Board(config(), FakeClock()).set_clock, "10.0.0.1")
+
     def test_network(self):
         self.assertEqual(self.board.network_up(), False)
         self.assertIsNone(self.board.rssi())

@@ -66,12 +66,43 @@ class OutboxFor(unittest.TestCase):
         self.assertTrue(outbox.put("a", b"1"))
 
 
+class Security(unittest.TestCase):
+    def setUp(self):
+        self.scratch = Scratch()
+
+    def tearDown(self):
+        self.scratch.leave()
+
+    def test_none_by_default(self):
+        self.assertEqual(main.security_of(config()), {})
+
+    def test_credentials_are_read_when_they_are_used(self):
+        from unats import auth
+
+        for field, kind in (("creds", auth.UserCredentials), ("nkey", auth.Nkey)):
+            options = main.security_of(config(**{field: "secret.file"}))
+            self.assertEqual(sorted(options), ["auth", "connect_timeout_ms"])
+            self.assertEqual(type(options["auth"]), kind)
+
+    def test_a_certificate_that_is_none_is_told(self):
+        with open("ca.der", "w") as file:
+            file.write("nonsense")
+        with self.assertRaises(ValueError):
+            main.security_of(config(ca="ca.der"))
+
+    def test_a_stream_that_is_named_is_asked_directly(self):
+        client = unats.Client("127.0.0.1")
+        outbox = main.outbox_for(client, "dev", config(outbox="stream", stream="READINGS", outbox_flash=0))
+        self.assertEqual(outbox._sender._stored._stream, "READINGS")
+
+
 class Needed(unittest.TestCase):
     def test_only_what_the_settings_need(self):
         self.assertEqual(main.needed(config(outbox="off")), ())
         for sleep in ({}, {"sleep_s": 60}):
             names = main.needed(config(**sleep))
             self.assertTrue("unacked" in names and "acked" not in names and "early" not in names)
+        self.assertEqual(main.needed(config(outbox="off", ca="c", creds="c")), ("tls", "auth"))
         self.assertTrue("acked" in main.needed(config(outbox="stream")))
         self.assertTrue("early" in main.needed(config(outbox="stream", sleep_s=60)))
 

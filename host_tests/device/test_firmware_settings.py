@@ -142,6 +142,48 @@ class Values(unittest.TestCase):
         self.assert_wrong(mistakes(token=3), "token", "text")
         self.assert_wrong(mistakes(token=""), "token", "empty", "leave")
 
+    def test_security(self):
+        for values in (
+            {"ca": "ca.der"},
+            {"ca": "ca.pem", "cert": "c.der", "key": "k.der", "tls_first": True, "ntp": "10.0.0.1"},
+            {"creds": "d.creds", "inbox": "_INBOX.d"},
+            {"nkey": "d.nk"},
+            {"server": ["tls://a", "nats://b:1"], "ca": "ca.der", "creds": "d.creds", "ntp": "pool.ntp.org"},
+            {"outbox": "stream", "stream": "READINGS"},
+        ):
+            self.assertEqual(mistakes(**values), [], values)
+
+    def test_tls_needs_whom_to_trust(self):
+        for server in ("tls://h", ["nats://a", "tls://b:4222"]):
+            self.assert_wrong(mistakes(server=server), "ca", "is missing", "tls://")
+        for field, value in (("tls_first", True), ("ntp", "h")):
+            self.assert_wrong(mistakes(**{field: value}), field, "no effect")
+
+    def test_only_one_kind_of_credentials(self):
+        self.assert_wrong(mistakes(creds="c", token="t"), "creds", "token")
+        self.assert_wrong(mistakes(nkey="n", creds="c"), "nkey", "creds")
+        self.assertEqual([f for f, _ in mistakes(nkey="n", user="u", password="p")], ["nkey"])
+        self.assert_wrong(mistakes(ca="c", cert="c"), "cert", "key")
+        self.assert_wrong(mistakes(ca="c", key="c"), "cert", "key")
+
+    def test_a_file_is_named_and_its_secret_is_not_told(self):
+        seed = "SU" + "A" * 56
+        for value in (seed, "-----BEGIN PRIVATE KEY-----", "a\nb", "x" * 101):
+            found = mistakes(nkey=value)
+            self.assert_wrong(found, "nkey", "name of a file")
+            self.assertFalse(value in str(found))
+        for value in ("", 5, None, []):
+            self.assertEqual([f for f, _ in mistakes(creds=value)], ["creds"])
+
+    def test_names_for_the_security(self):
+        for value in ("a:123", "ntp://a", "a b", "", 5):
+            self.assertEqual([f for f, _ in mistakes(ca="ca", ntp=value)], ["ntp"], value)
+        for value in ("", ".a", "a.", "a..b", "_INBOX.*", ">", "a b", 5):
+            self.assertEqual([f for f, _ in mistakes(inbox=value)], ["inbox"], value)
+        for value in ("", "a.b", "a b", "*", 5):
+            self.assertEqual([f for f, _ in mistakes(outbox="stream", stream=value)], ["stream"], value)
+        self.assert_wrong(mistakes(stream="READINGS"), "stream", "no effect")
+
     def test_wifi(self):
         self.assert_wrong(without("wifi_ssid"), "wifi_ssid", "missing", "Wi-Fi")
         self.assertEqual(without("wifi_ssid", needs_wifi=False), [])
@@ -235,6 +277,25 @@ class File(unittest.TestCase):
         self.assertEqual(loaded.servers, ["a:1", "b:2"])
         self.assertEqual(loaded.period_ms, 250)
         self.assertEqual((loaded.device, loaded.token), ("d", "t"))
+
+    def test_files_that_are_named_must_be_on_the_board(self):
+        values = dict(GOOD, ca="ca-test.der", creds="d-test.creds")
+        for present, missing in ((), ["ca", "creds"]), (("ca-test.der",), ["creds"]), (("ca-test.der", "d-test.creds"), []):
+            for name in present:
+                with open(name, "w") as file:
+                    file.write("x")
+            self.write(json.dumps(values))
+            self.assertEqual(settings.load(FILE).ca, "ca-test.der")  # elsewhere they need not be
+            try:
+                settings.load(FILE, True, True)
+                found = []
+            except settings.SettingsError as error:
+                found = sorted([field for field, text in error.mistakes if "not on the board" in text])
+            self.assertEqual(found, missing)
+
+    def test_connecting_is_slow_with_tls_or_a_signature(self):
+        for changes, slow in (({}, False), ({"ca": "c"}, True), ({"creds": "c"}, True), ({"nkey": "n"}, True)):
+            self.assertEqual(settings.Settings(dict(GOOD, **changes)).is_slow, slow)
 
     def test_broken_json(self):
         self.assert_refused('{"server: "x"}', FILE, "not valid JSON")
