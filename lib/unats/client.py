@@ -11,7 +11,6 @@ behaviour that of ADR-40.
 """
 
 import errno
-import random
 
 import utime
 from micropython import const
@@ -21,9 +20,10 @@ from .errors import (
     RECONNECTING, AuthError, Error, NotConnected, ProtocolError, Timeout,
 )
 from .framer import ERR, INFO, PING, PONG, WRONG, Framer
-from .handshake import connect_line, quoted, refused, server_error
+from .handshake import check, connect_line, refused, secure, server_error
 from .octets import octets
 from .servers import Servers
+from .stats import Stats
 from .wire import RESERVE, Outgoing, dispatch, fill, once, poll, publish, push, receive, write
 
 _IDLE = const(0)
@@ -34,6 +34,7 @@ _UP = const(4)
 
 _POS = const(0)
 _END = const(1)  # the frames: see kernels.py and scanner.py
+_ROOM = const(2)
 _BUSY = const(35)
 _MORE = const(36)
 _PONGS = const(37)
@@ -41,15 +42,11 @@ _UNANSWERED = const(38)
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
-_ROUNDS = const(8)  # how many full buffers are received in one turn
 _LONGEST_WAIT_MS = const(0x0FFFFFFF)  # ticks_add takes no more
 _SETTLED_MS = const(2000)  # a connection that broke before that counts as a failed attempt
 _FAILURES = (OSError, MemoryError)
 _RESTS = (errno.ENOBUFS, errno.ENOMEM)  # the network stack is out of memory, but will have some
-
-_ROOM = const(2)  # of the sending frame: see kernels.py
 _BLOCKS = (bytes, bytearray, memoryview)  # what headers are when they are ready-made
-_COUNTERS = {"in_msgs": 6, "in_bytes": 7, "out_msgs": 4, "out_bytes": 5}  # in their frames
 
 
 def _no_hurry(now):
@@ -78,27 +75,6 @@ class Guard:
         """Note a failure, unless there is one already, or it is only for now."""
         if self.error is None and not (error.args and error.args[0] in _RESTS):
             self.error = error
-
-
-class Stats:
-    """Counters, from 0 when the client was made; also by subscript. They wrap at 2**30.
-
-    in_msgs, in_bytes: given to handlers, payload only. out_msgs, out_bytes: queued, with headers.
-    reconnects: connections after the first. dropped: messages not queued, not sent before
-    `close()`, or without a handler. oversize: messages skipped, being larger than `rx_size`.
-    """
-
-    def __init__(self, received, sent):
-        self._frames = {"in_msgs": received, "in_bytes": received, "out_msgs": sent, "out_bytes": sent}
-        self.reconnects = self.dropped = self.oversize = 0
-
-    def __getattr__(self, name):
-        if name not in _COUNTERS:
-            raise AttributeError(name)
-        return self._frames[name][_COUNTERS[name]]
-
-    def __getitem__(self, name):
-        return getattr(self, name)
 
 
 class Client:
@@ -136,11 +112,7 @@ class Client:
             raise ValueError("rx_size, tx_size: 64 or more; ping_interval_ms and such: 1 or more")
         if min(reconnect_wait_ms, reconnect_max_wait_ms) < 0 or not (on_event is None or callable(on_event)):
             raise ValueError("reconnect_wait_ms and such: 0 or more; on_event: a function, or None")
-        for text in (name, user, password, token):
-            if text is not None:
-                quoted(text)  # ValueError
-        if auth is not None and (not callable(auth) or (user, password, token) != (None, None, None)):
-            raise ValueError("auth: give credentials of unats.auth, and no user, password and token beside")
+        check(name, user, password, token, auth)
         if inbox_prefix != "_INBOX":
             from .ids import checked_prefix
 
@@ -148,9 +120,9 @@ class Client:
         self.inbox_prefix = inbox_prefix
         self._servers = Servers(servers, randomize)
         if tls is not None or self._servers.tls:
-            from .tls import secure
+            from .tls import secured
 
-            transport = secure(tls, transport, self._servers)
+            transport = secured(tls, transport, self._servers)
         elif transport is None:
             from .transport import Tcp
 
@@ -274,18 +246,9 @@ class Client:
             self._await_open(min(left, wait))
         else:
             self._greet()
-            return self._hear(min(left, wait))
+            wait = min(left, wait)
+            return receive(self, wait) if self._subs is None else self._subs.hear(wait)
         return 0
-
-    def _hear(self, wait):
-        """Receive before the first PONG: a message may come already, and its handler may publish."""
-        if self._phase == _GREETING and not self._chunk:
-            self._out.open(self.server.max_payload)
-        try:
-            return receive(self, wait)
-        finally:
-            if self._phase != _UP:
-                self._tx_frame[_ROOM] = 0
 
     def _open(self):
         server = self._servers.next()
@@ -338,7 +301,7 @@ class Client:
         """The server answered the first PING."""
         first = self.state != RECONNECTING
         self._phase, self.state = _UP, CONNECTED
-        self.stats.dropped += self._out.resume(self.server.max_payload)
+        self._out.open(self.server.max_payload)
         self._deadline = self._in(self._keep[0])
         self._settled = self._in(_SETTLED_MS)
         self._pings = self._frame[_PONGS] = self._frame[_UNANSWERED] = 0
@@ -373,7 +336,7 @@ class Client:
         settled = was_up and (self._settled is None or self._left(self._settled) <= 0)
         give_up = self.state == DRAINING
         self._failures = 0 if settled else self._failures + 1
-        self._plan()
+        self._deadline = self._in(self._servers.wait(self._failures, self._retry))
         if was_up:
             self.state = RECONNECTING
         try:
@@ -398,15 +361,6 @@ class Client:
         self._out.rewind()
         if self._requests is not None:
             self._requests.lost()
-
-    def _plan(self):
-        """Set when to try again: the next server at once, but wait after each round of them."""
-        rounds = self._servers.rounds(self._failures)
-        wait = 0
-        if rounds:
-            wait = min(self._retry[0] << min(rounds - 1, 16), self._retry[1])
-            wait -= random.getrandbits(24) % (wait // 2 + 1)
-        self._deadline = self._in(wait)
 
     def reconnect(self):
         """Leave this server for the next one, or try at once instead of waiting: by `poll()`.
@@ -531,12 +485,17 @@ class Client:
 
     def _on_info(self):
         info = self.server
-        if self._phase == _INFO and not self._secured(info):
-            return
+        if self._phase == _INFO:
+            safe = False
+            with self._net:
+                safe = secure(self._transport, info, self._frame[_END] - self._frame[_POS])
+            if not safe:
+                return
         if self._discover[0] is not None and info.connect_urls:
             self._discover[0](info.connect_urls, self._discover[1])
         if self._phase == _INFO:
             self._phase = _GREETING
+            self.stats.dropped += self._out.resume(info.max_payload)
             self._introduce()
             return
         if self._phase == _UP:
@@ -546,16 +505,6 @@ class Client:
             self._event(LAME_DUCK)
             if len(self._servers) > 1:
                 self._net.leave = self._owed = True  # to be gone before the server closes
-
-    def _secured(self, info):
-        """Begin with TLS, if it was asked for; False if that cannot be, or the server requires it."""
-        with self._net:
-            if hasattr(self._transport, "secure"):
-                self._transport.secure(info, self._frame[_END] - self._frame[_POS])
-            elif info.tls_required:
-                raise Error("%s requires TLS" % self._servers.current)
-            return True
-        return False
 
     def _on_err(self):
         """-ERR: most of them are the server's last words, and then it closes the connection."""

@@ -160,6 +160,27 @@ def connect_line(client, server, info):
     return ("CONNECT {" + ",".join(pairs) + "}\r\n").encode()
 
 
+def check(name, user, password, token, auth):
+    """ValueError if these arguments of the client can not be used."""
+    for text in (name, user, password, token):
+        if text is not None:
+            quoted(text)  # ValueError
+    if auth is not None and (not callable(auth) or (user, password, token) != (None, None, None)):
+        raise ValueError("auth: give credentials of unats.auth, and no user, password and token beside")
+
+
+def secure(transport, info, ahead):
+    """INFO has come, and `ahead` bytes behind it: begin with TLS if the transport has it. True.
+
+    Error: the server requires it, or it cannot be.
+    """
+    if hasattr(transport, "secure"):
+        transport.secure(info, ahead)
+    elif info.tls_required:
+        raise Error("this server requires TLS: give tls=unats.tls.Tls(ca=...)")
+    return True
+
+
 def _added(pairs, fields):
     """What `auth` returned, if it adds to CONNECT and changes nothing that is there."""
     names = [name for name, value in fields if value is not None]

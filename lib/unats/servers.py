@@ -134,6 +134,17 @@ class Servers:
         self._round_end = failures + len(self)
         return self._round
 
+    def wait(self, failures, retry):
+        """Milliseconds until the next attempt: none within a round of all servers, growing ones after each.
+
+        retry: the first wait and the longest, in ms; half of each is random.
+        """
+        rounds = self.rounds(failures)
+        if not rounds:
+            return 0
+        wait = min(retry[0] << min(rounds - 1, 16), retry[1])
+        return wait - getrandbits(24) % (wait // 2 + 1)
+
     def next(self):
         """The server to try now, which is `current` from then on."""
         i = self._next % len(self._all)

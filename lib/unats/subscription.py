@@ -9,9 +9,9 @@ one is streamed, its control line and headers stay in front of the receive buffe
 
 from micropython import const
 
-from .errors import OVERSIZE
+from .errors import CONNECTED, OVERSIZE
 from .msg import Msg, dispatch
-from .wire import move
+from .wire import move, receive
 
 _NEED = const(0)
 _MESSAGE = const(1)
@@ -36,6 +36,7 @@ _STOP = const(13)
 _OFFSET = const(14)
 _REPLY = const(15)
 _SUBJECT = const(17)
+_ROOM = const(2)  # of the frame for sending: see kernels.py
 _WRAP = const(0x3FFFFFFF)
 
 _SKIP = const(2)  # values of f[_MODE]: where in a BIG message it is
@@ -176,6 +177,17 @@ class Subscriptions:
                     return False
                 out.line(sub.lines())
         return True
+
+    def hear(self, wait):
+        """Receive before the first PONG: a message may come already, and its handler may publish."""
+        client = self._client
+        if client._greeting is not None and not client._chunk:
+            client._out.open(client.server.max_payload)
+        try:
+            return receive(client, wait)
+        finally:
+            if client.state != CONNECTED:
+                client._tx_frame[_ROOM] = 0
 
     def refused(self, error):
         """The server refused something: mark the subscription, if it is one."""
