@@ -221,6 +221,12 @@ def test_servers_that_cannot_be_trusted_are_tried_ever_less_often(any_board, ser
     assert all(gap >= (40 << i) // 2 - 1 for i, gap in enumerate(gaps)), gaps
 
 
+def test_a_server_that_waits_for_tls_first(any_board, start_nats_server, identity, authority):
+    server = start_nats_server(tls_config(identity, handshake_first=True, timeout=0.3))
+    error = _refused(any_board, _url(server), {"ca": authority.der})
+    assert error.kinds[0] == "NotConnected" and "closed before INFO; is it handshake_first?" in error.text
+
+
 # Downgrades
 
 
@@ -329,11 +335,15 @@ def test_other_servers_are_learnt_under_tls_only(any_board, hostile_server, serv
         c.send(_TLS_INFO.replace(b"}", b',"ldm":true,"connect_urls":["evil.example:1"]}'))
         c.secure(server_context)
         c.until(b"PING\r\n")
-        c.send(b"PONG\r\n" + _TLS_INFO.replace(b"}", b',"connect_urls":["10.0.0.7:4222","b.example:5"]}'))
+        c.send(b"PONG\r\n")
+        c.until(b"PUB go")
+        c.send(_TLS_INFO.replace(b"}", b',"connect_urls":["10.0.0.7:4222","b.example:5"]}'))
         c.hold()
 
     server = hostile_server(script)
     _connect(any_board, _url(server), {"ca": authority.der})
+    assert any_board("len(nc._servers)") == 1
+    any_board("put('go', b'')")
     any_board.until("len(nc._servers) > 1")
     found = any_board("sorted([(str(s), s.tls_name) for s in nc._servers._all])")
     # one that is known by its address only has to have the name that led to it

@@ -203,7 +203,8 @@ def measure(readings):
 def table(rows):
     """The rows as Markdown."""
     lines = [
-        "| from opening the connection to closing it | round trips | segments with data, out + in | all segments | bytes out + in |",
+        "| from opening the connection to closing it | round trips | segments with data, out + in "
+        "| all segments | bytes out + in |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for label, client, count in rows:

@@ -60,4 +60,4 @@ def tls_config(identity, ca=None, **options):
 
 
 def _value(value):
-    return str(value).lower() if isinstance(value, bool) else '"%s"' % value
+    return str(value).lower() if isinstance(value, (bool, float)) else '"%s"' % value
