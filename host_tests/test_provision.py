@@ -54,11 +54,28 @@ class Serving:
         self._process = None
 
     def __enter__(self):
-        with open(self.fleet.folder / "log", "ab") as log:
-            program = [toolchain.binary("nats-server"), "-c", str(self.fleet.folder / "server.conf")]
-            self._process = subprocess.Popen(program, cwd="/", stdout=log, stderr=log)
-        self.await_log("Server is ready")
-        return self
+        for _ in range(5):
+            with open(self.fleet.folder / "log", "wb") as log:
+                program = [toolchain.binary("nats-server"), "-c", str(self.fleet.folder / "server.conf")]
+                self._process = subprocess.Popen(program, cwd="/", stdout=log, stderr=log)
+            if self._listens():
+                return self
+            self.__exit__()
+            self.fleet.issue(self.fleet.hosts, free_port())  # somebody else has got that port
+            self.fleet.save()
+        raise AssertionError(self.log())
+
+    def _listens(self):
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            ended = self._process.poll() is not None
+            if "Server is ready" in self.log():
+                return True
+            if ended:
+                assert "address already in use" in self.log(), self.log()
+                return False
+            time.sleep(0.02)
+        raise AssertionError(self.log())
 
     def __exit__(self, *_):
         self._process.kill()

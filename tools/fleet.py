@@ -35,14 +35,13 @@ import json
 import os
 import re
 import shutil
+import ssl
 import tempfile
 import time
 from pathlib import Path
 
 import nats_jwt
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from toolchain import ToolError
 
 STREAM = "READINGS"
@@ -245,7 +244,7 @@ class Fleet:
     def _make_authority(self):
         authority = trustme.CA(organization_name="unats", organization_unit_name="fleet", key_type=trustme.KeyType.ECDSA)
         pem = authority.cert_pem.bytes()
-        der = x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
+        der = ssl.PEM_cert_to_DER_cert(pem.decode())
         _write(self.folder / "ca.pem", pem, 0o644)
         _write(self.folder / "ca.der", der, 0o644)
         _write(self.folder / "private/ca.key", authority.private_key_pem.bytes())

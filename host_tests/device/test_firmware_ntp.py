@@ -7,6 +7,7 @@ from app import App
 from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeOutbox
 from ntp import Ntp
 from sensors import of
+from wake import Wake
 
 
 class DatedClock(FakeClock):
@@ -114,6 +115,16 @@ class NtpTest(unittest.TestCase):
         self.board.asking_ms = 1
         self.run_for(5000)
         self.assertTrue(len(self.outbox.waiting) >= 5)
+
+    def test_a_board_that_sleeps_does_not_wait_for_the_time_longer_than_for_a_server(self):
+        for error, waiting in ((None, 0), (OSError(110), 4)):
+            self.setUp()
+            self.board.cause = "deep sleep"
+            self.board.error = error
+            start = self.clock.now
+            Wake(self.app, self.clock, 60000, 20000).run()
+            self.assertEqual((self.board.slept_ms, len(self.outbox.in_flash)), (60000, waiting))
+            self.assertTrue(self.clock.now - start <= 21100, self.clock.now - start)
 
     def test_a_connection_that_is_there_needs_no_clock(self):
         self.app.turn()
