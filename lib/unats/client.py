@@ -41,7 +41,8 @@ _SETTLED_MS = const(2000)  # a connection that broke before that counts as a fai
 _FAILURES = (OSError, MemoryError)
 _RESTS = (errno.ENOBUFS, errno.ENOMEM)  # the network stack is out of memory, but will have some
 
-
+_ROOM = const(2)  # of the sending frame: see kernels.py
+_BLOCKS = (bytes, bytearray, memoryview)  # what headers are when they are ready-made
 _COUNTERS = {"in_msgs": 6, "in_bytes": 7, "out_msgs": 4, "out_bytes": 5}  # in their frames
 
 
@@ -64,7 +65,7 @@ class Guard:
 
     def keep(self, error):
         """Note a failure, unless there is one already, or it is only for now."""
-        if self.error is None and getattr(error, "errno", 0) not in _RESTS:
+        if self.error is None and not (error.args and error.args[0] in _RESTS):
             self.error = error
 
 
@@ -118,8 +119,10 @@ class Client:
         max_reconnects=-1, randomize=True, echo=True, verbose=False, pedantic=False,
         transport=None, on_event=None, ignore_discovered_servers=False
     ):
-        if min(rx_size, tx_size) < 64 or min(ping_interval_ms, connect_timeout_ms) < 1:
-            raise ValueError("rx_size and tx_size: at least 64 bytes; times: at least 1 ms")
+        if min(rx_size, tx_size) < 64 or min(ping_interval_ms, connect_timeout_ms, max_pings_out) < 1:
+            raise ValueError("rx_size, tx_size: 64 or more; ping_interval_ms and such: 1 or more")
+        if min(reconnect_wait_ms, reconnect_max_wait_ms) < 0 or not (on_event is None or callable(on_event)):
+            raise ValueError("reconnect_wait_ms and such: 0 or more; on_event: a function, or None")
         for text in (name, user, password, token):
             if text is not None:
                 quoted(text)  # ValueError
@@ -206,7 +209,8 @@ class Client:
         if self._phase == _IDLE:
             self._deadline = utime.ticks_ms()
         if wait:
-            self._wait_connected(timeout_ms or self._connect_timeout * len(self._servers))
+            longest = self._connect_timeout * len(self._servers)
+            self._wait_connected(longest if timeout_ms is None else timeout_ms)
 
     def _wait_connected(self, timeout_ms):
         until = self._in(timeout_ms)
@@ -245,7 +249,8 @@ class Client:
             self._await_open(min(left, wait))
         else:
             self._greet()
-            return self._receive(min(left, wait))
+            wait = min(left, wait)
+            return self._receive(wait) if self._subs is None else self._subs.receive(wait)
         return 0
 
     def _open(self):
@@ -312,9 +317,9 @@ class Client:
     def _lost(self, error):
         """Give the connection or the attempt up, and plan the next one."""
         if isinstance(error, MemoryError):
-            error = Error("out of memory while connecting to %s" % self._servers.current)
+            error = Error("out of memory: gave up the connection to %s" % self._servers.current)
         elif not isinstance(error, Error):
-            error = NotConnected(error.errno, str(self._servers.current))
+            error = NotConnected(error.args[0] if error.args else None, str(self._servers.current))
         if isinstance(error, NotConnected) and self._net.refusal is not None:
             error = self._net.refusal
         self.last_error = error
@@ -541,8 +546,9 @@ class Client:
 
         Works at any time, also before connecting; survives reconnecting. queue: share the messages
         with the other members of this queue group. max_msgs: end after so many (0: never).
-        stream: messages larger than `rx_size` come in fragments (`msg.offset .size .total .last`),
-        instead of being skipped and counted. ValueError: not a valid subject or queue.
+        stream: messages larger than `rx_size` come in fragments of up to `rx_size` bytes
+        (`msg.offset .size .total .last`), instead of being skipped and counted.
+        ValueError: not a valid subject or queue.
         """
         if self._subs is None:
             from .subscription import Subscriptions
@@ -565,15 +571,18 @@ class Client:
             self._check_headers()
         if self._out.body() > self.server.max_payload > 0:
             raise ValueError("payload: larger than the server's max_payload")
-        if self.connected and (self._out.message(source, start, n) or self._crowded(source, start, n)):
-            return True
+        if self._tx_frame[_ROOM]:  # if not for long, what fits is kept for the next connection
+            if self._out.message(source, start, n) or self.connected and self._crowded(source, start, n):
+                return True
+        elif self._out.room(self._out.needs(n) - self._out.body()):
+            self._out.head(source, start, n)  # for its ValueError: misuse is that also now
         self.stats.dropped += 1
         return False
 
     def _check_headers(self):
         if self._phase == _UP and not self.server.headers:
             raise ValueError("headers: this server does not know them")
-        if isinstance(self._out.headers, dict):
+        if not isinstance(self._out.headers, _BLOCKS):
             from .headers import encode
 
             self._out.headers = encode(self._out.headers)
@@ -629,8 +638,8 @@ class Client:
         Without a handler it waits and returns the reply, a `Msg` of its own; `NoResponders` at
         once if nobody listens there, `Timeout`, `NotConnected` if the connection is or gets lost.
         With one it returns True (or False, as `publish`); `poll()` calls handler(msg) for each of
-        up to max_msgs replies (one with `msg.status` 503 if nobody listens), and handler(None)
-        when no more of them can come: time is up, or the connection was lost.
+        up to max_msgs replies (one with `msg.status` 503 if nobody listens; 0: for all that come in
+        time), and handler(None) when no more can come: time is up, or the connection was lost.
         ValueError: as `publish`; or waiting for it in a handler.
         """
         if self._requests is None:

@@ -32,6 +32,7 @@ _LINE_END = const(33)
 _STEP = const(34)  # a view of the buffer begins at every multiple of it, up to nine
 _WRAP = const(0x3FFFFFFF)
 _BUFFERS = (bytes, bytearray, memoryview)
+_FAILURES = (OSError, MemoryError)
 
 
 @micropython.viper
@@ -295,7 +296,7 @@ def push(self, part, at, n):
     """Hand the transport n bytes of part from `at` on, once; how many it took."""
     try:
         return self._send(part, at, n) or 0
-    except OSError as e:
+    except _FAILURES as e:
         self._net.keep(e)
         return 0
 
@@ -323,7 +324,7 @@ def fill(self, wait):
         if i > 8:
             return self._no_room()
         n = self._readinto(self._views[i])
-    except OSError as e:
+    except _FAILURES as e:
         return self._read_failed(e)
     if n is None:
         return False

@@ -27,9 +27,19 @@ class Server:
         if not port.isdigit() or not 0 < int(port) < 65536:
             raise ValueError("server URL: the port must be 1 to 65535 in %r" % address)
         self.port = int(port)
+        if ("[" in host or "]" in host) and host != "[%s]" % self.host or not _is_name(self.host):
+            raise ValueError("server URL: no such name or address of a host")
 
     def __str__(self):
         return ("[%s]:%d" if ":" in self.host else "%s:%d") % (self.host, self.port)
+
+
+def _is_name(host):
+    """Whether these can be the characters of a host's name or address."""
+    for c in host:
+        if c <= " " or c in "/?#[]@,\\":
+            return False
+    return True
 
 
 def _unquote(text):
@@ -38,7 +48,7 @@ def _unquote(text):
     out = first.encode()
     for part in parts:
         try:
-            out += bytes((int(part[:2], 16),)) + part[2:].encode()
+            out += bytes((int(part[:1], 16) << 4 | int(part[1:2], 16),)) + part[2:].encode()
         except ValueError:
             raise ValueError("server URL: bad percent-encoding in its credentials") from None
     return out.decode()
@@ -48,6 +58,8 @@ class Servers:
     """The servers to try, in a circle. `urls`: one URL or a list of them."""
 
     def __init__(self, urls, randomize):
+        if not isinstance(urls, (str, list, tuple)) or not all([isinstance(url, str) for url in urls]):
+            raise ValueError("servers: give a URL, or a list of them")
         self._all = [Server(url) for url in ([urls] if isinstance(urls, str) else urls)]
         if not self._all:
             raise ValueError("servers: give at least one URL")
