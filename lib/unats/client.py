@@ -491,7 +491,8 @@ class Client:
                 safe = secure(self._transport, info, self._frame[_END] - self._frame[_POS])
             if not safe:
                 return
-        if self._discover[0] is not None and info.connect_urls:
+        if self._discover[0] is not None and info._new_urls:
+            info._new_urls = False
             self._discover[0](info.connect_urls, self._discover[1])
         if self._phase == _INFO:
             self._phase = _GREETING

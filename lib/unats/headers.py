@@ -3,6 +3,8 @@
 Names keep their case, and a name may come more than once. Everything here allocates.
 """
 
+from .octets import utf8
+
 _VERSION = "NATS/1.0"
 
 
@@ -21,7 +23,7 @@ def encode(headers):
         _check_name(name)
         for value in values if isinstance(values, (list, tuple)) else (values,):
             lines.append(name + ": " + _text(name, value))
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+    return utf8("\r\n".join(lines) + "\r\n\r\n")
 
 
 def _check_name(name):

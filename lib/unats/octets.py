@@ -5,8 +5,10 @@ from .wire import ascii
 
 def octets(text):
     """The argument, whose items are its bytes: a str that is not ASCII is encoded (allocates)."""
-    if isinstance(text, str) and not ascii(text, len(text)):
-        return utf8(text)
+    if isinstance(text, str):
+        return text if ascii(text, len(text)) else utf8(text)
+    if not isinstance(text, (bytes, bytearray, memoryview)):
+        raise ValueError("subject: give str or bytes")
     return text
 
 

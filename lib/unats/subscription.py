@@ -203,16 +203,6 @@ class Subscriptions:
         """The lines that end them all for the server, while messages under way are handled."""
         return [b"UNSUB %d\r\n" % sid for sid in sorted(self._all)]
 
-    def receive(self, wait):
-        """Receive before the first PONG: a message may come already, and its handler may publish."""
-        client = self._client
-        if client._greeting is not None and not client._chunk:
-            client._out.open(client.server.max_payload)
-        n = client._receive(wait)
-        if client.state != CONNECTED:
-            client._tx_frame[_ROOM] = 0
-        return n
-
     def run(self):
         """Hand over the messages there are, return how many; `kind`: what comes next."""
         n = 0
