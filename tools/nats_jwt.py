@@ -104,7 +104,7 @@ class Account(Identity):
     """A closed group of users.
 
     jetstream: whether it may store. expires: Unix seconds, or None. `revocations`: public keys of users
-    (or `*`) and the time up to which their JWTs are void.
+    (or `*`) and the time up to which their JWTs are void. `exports`, `imports`: what `share` has agreed.
     """
 
     kind = "account"
@@ -115,6 +115,19 @@ class Account(Identity):
         self.jetstream = jetstream
         self.expires = expires
         self.revocations = {}
+        self.exports = []
+        self.imports = []
+
+    def share(self, other, subject, kind):
+        """Let `other` reach what this account has on a subject, under the same one.
+
+        kind "service": what `other` publishes there comes here, and the answers to it go back, in
+        `other` only. kind "stream": what is published here comes to those of `other` who subscribe.
+        """
+        what = {"name": subject, "subject": subject, "type": kind}
+        if what not in self.exports:
+            self.exports.append(what)
+        other.imports.append(dict(what, account=self.public))
 
     def user(self, name, **options):
         """A new `User` of this account; options as for `User`."""
@@ -131,6 +144,9 @@ class Account(Identity):
         if self.jetstream:
             limits.update(dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), _UNLIMITED))
         nats = {"limits": limits, "default_permissions": {"pub": {}, "sub": {}}, "type": "account", "version": 2}
+        for name in ("exports", "imports"):
+            if getattr(self, name):
+                nats[name] = getattr(self, name)
         if self.revocations:
             nats["revocations"] = self.revocations
         claims = {"name": self.name, "sub": self.public, "nats": nats}

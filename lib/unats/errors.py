@@ -34,7 +34,7 @@ class ServerError(Error):
 
 
 class AuthError(ServerError):
-    """The server refused the credentials, or they expired."""
+    """The server refused the credentials, or they expired; or its certificate cannot be trusted."""
 
 
 class ProtocolError(Error):

@@ -4,6 +4,7 @@ from json import loads
 
 from micropython import const
 
+from .errors import AuthError, Error, ServerError
 from .octets import utf8
 
 VERSION = "0.1.0"
@@ -30,7 +31,8 @@ class Info:
         """A new server."""
         self.server_name = self.version = self.nonce = ""
         self.max_payload = self.client_id = 0
-        self.headers = self.jetstream = self.ldm = self.tls_required = False
+        self.headers = self.jetstream = self.ldm = False
+        self.tls_required = self.tls_available = False
         self.connect_urls = []  # host:port of the cluster's other servers, as far as they are kept
         self._in_urls = self._new_urls = False  # within the list; it came since it was last looked at
         self._size = self._level = 0  # read so far; nesting of the JSON: 1 is the object's own
@@ -150,19 +152,80 @@ def connect_line(client, server, info):
             user, token = None, user
     fields = client._options + (
         ("lang", "micropython"), ("version", VERSION), ("protocol", 1),
-        ("headers", info.headers), ("no_responders", info.headers), ("tls_required", False),
+        ("headers", info.headers), ("no_responders", info.headers), ("tls_required", hasattr(client._transport, "secure")),
         ("user", user), ("pass", password), ("auth_token", token),
     )
     if auth is not None:
-        from .refusals import added  # before anything goes wrong, which it may be needed to tell
-
-        fields += added(tuple(auth(info.nonce)), fields)
+        fields += _added(tuple(auth(info.nonce)), fields)
     pairs = ['"%s":%s' % (key, _literal(value)) for key, value in fields if value is not None]
     return ("CONNECT {" + ",".join(pairs) + "}\r\n").encode()
 
 
+def check(name, user, password, token, auth):
+    """ValueError if these arguments of the client can not be used."""
+    for text in (name, user, password, token):
+        if text is not None:
+            quoted(text)  # ValueError
+    if auth is not None and (not callable(auth) or (user, password, token) != (None, None, None)):
+        raise ValueError("auth: give credentials of unats.auth, and no user, password and token beside")
+
+
+def secure(transport, info, ahead):
+    """INFO has come, and `ahead` bytes behind it: begin with TLS if the transport has it. True.
+
+    Error: the server requires it, or it cannot be.
+    """
+    if hasattr(transport, "secure"):
+        transport.secure(info, ahead)
+    elif info.tls_required:
+        raise Error("this server requires TLS: give tls=unats.tls.Tls(ca=...)")
+    return True
+
+
+def _added(pairs, fields):
+    """What `auth` returned, if it adds to CONNECT and changes nothing that is there."""
+    names = [name for name, value in fields if value is not None]
+    for key, value in pairs:
+        if not isinstance(key, str) or not key.replace("_", "").isalpha() or key in names:
+            raise AuthError("auth: its keys must be names of CONNECT's fields that are not set otherwise")
+        if value is not None:
+            quoted(value)  # ValueError
+        names.append(key)
+    return pairs
+
+
 def _literal(value):
     return str(value).lower() if isinstance(value, (bool, int)) else quoted(value)
+
+
+def refused(error):
+    """What to report when `auth` failed. Only an AuthError is told as it is: others may quote secrets."""
+    if isinstance(error, AuthError):
+        return error
+    if isinstance(error, MemoryError):
+        return Error("out of memory for the credentials")
+    text = type(error).__name__
+    if isinstance(error, ImportError):
+        text += ": %s" % error
+    elif isinstance(error, OSError):
+        text += " %s" % error.errno
+    found = AuthError("the credentials could not be made: %s (see .cause)" % text)
+    found.cause = error
+    return found
+
+
+def server_error(text):
+    """What to report of the server's -ERR."""
+    if text.lower().split(" ", 1)[0] in ("authorization", "authentication", "user", "account"):
+        return AuthError(text)
+    error = ServerError(text)
+    if text.startswith("Permissions Violation for "):
+        error.operation = "publish" if text.startswith("Publish", 26) else "subscribe"
+        # The subject is quoted as Go's %q does it, with \\ and \".
+        parts = text.replace("\\\\", "\0").replace('\\"', "\1").split('"')
+        if len(parts) > 2:
+            error.subject = parts[1].replace("\1", '"').replace("\0", "\\")
+    return error
 
 
 def quoted(value):
