@@ -24,17 +24,11 @@ class Error(OSError):
 
 
 class ServerError(Error):
-    """The server sent `-ERR`; the text is the server's own.
-
-    Of a permissions violation: `subject`, what was refused (bytes beyond ASCII are question marks);
-    `operation`, "publish" or "subscribe"; `subscription`, the refused `Subscription`. Else None.
-    """
-
-    subject = operation = subscription = None
+    """The server sent `-ERR`; the text is the server's own."""
 
 
 class AuthError(ServerError):
-    """The server refused the credentials, or they expired; or its certificate cannot be trusted."""
+    """The server refused the credentials, or they expired."""
 
 
 class ProtocolError(Error):

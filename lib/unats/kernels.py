@@ -26,23 +26,12 @@ _ROOM = const(2)  # where the buffer ends for messages (0: there is no connectio
 _MAX_PAYLOAD = const(3)
 _OUT_MSGS = const(4)
 _OUT_BYTES = const(5)
-_HURRY = const(6)  # somebody waits for what is queued: PING, SUB, a request, a reply
-_HURRIES = const(7)  # the transport knows
 _KEPT = const(3)  # of the receive buffer, whose frame is in scanner.py: bytes kept in front
 _LINE = const(32)  # a control line that is no message, from and to
 _LINE_END = const(33)
 _STEP = const(34)  # a view of the buffer begins at every multiple of it, up to nine
-_MODE = const(2)
-_LIMIT = const(4)
-_BUSY = const(35)  # inside a turn
-_MORE = const(36)  # a handler raised: there may be whole messages in the buffer
-_PONGS = const(37)  # received on this connection
-_UNANSWERED = const(38)  # PINGs in a row
 _WRAP = const(0x3FFFFFFF)
 _BUFFERS = (bytes, bytearray, memoryview)
-# A built-in name is looked for here first, and then in a long list: that takes as long as a kernel.
-_bytes, _isinstance, _len, _type, _none = bytes, isinstance, len, type, None
-_FAILURES = (OSError, MemoryError)
 
 
 @micropython.viper
@@ -214,14 +203,14 @@ def pub(client, subject_, payload_) -> int:
     Not simple are a subject that is not valid or not ASCII, a payload above the server's maximum,
     and one that is no bytes, bytearray or memoryview. Nothing is done then.
     """
-    if _type(payload_) is not _bytes and not _isinstance(payload_, _BUFFERS):
+    if not isinstance(payload_, _BUFFERS):
         return 0
     buf = ptr8(client._tx)
     f = ptr32(client._tx_frame)
     subject = ptr8(subject_)
     payload = ptr8(payload_)
-    n = int(_len(subject_))
-    size = int(_len(payload_))
+    n = int(len(subject_))
+    size = int(len(payload_))
     at = f[_END]
     if size > f[_MAX_PAYLOAD]:
         return 0
@@ -294,7 +283,7 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     """
     if reply is None and headers is None and n < 0:
         queued = pub(self, subject, payload)
-        if queued < 0 and write(self):
+        if queued < 0 and self._write():
             queued = pub(self, subject, payload)
         if queued > 0:
             return True
@@ -306,158 +295,101 @@ def push(self, part, at, n):
     """Hand the transport n bytes of part from `at` on, once; how many it took."""
     try:
         return self._send(part, at, n) or 0
-    except _FAILURES as e:
+    except OSError as e:
         self._net.keep(e)
         return 0
 
 
-@micropython.viper
-def write(self) -> int:
+@micropython.native
+def write(self):
     """Hand the transport what is queued, once; how much it took."""
-    f = ptr32(self._tx_frame)
-    end = f[_END]
-    if end == 0 or f[_ROOM] == 0 or self._net.error:
+    f = self._tx_frame
+    if f[1] == 0 or f[2] == 0 or self._net.error is not None:
         return 0  # nothing queued, not connected, or not for long
-    if f[_HURRY] != f[_HURRIES]:
-        f[_HURRIES] = f[_HURRY]
-        self._hurry(f[_HURRY])
-    at = f[_POS]
-    n = int(push(self, self._tx, at, end - at))
-    if at + n == end:
-        f[_POS] = f[_END] = f[_HURRY] = 0
-    else:
-        f[_POS] = at + n
+    n = push(self, self._tx, f[0], f[1] - f[0])
+    f[0] += n
+    if f[0] == f[1]:
+        f[0] = f[1] = 0
     return n
 
 
 @micropython.native
-def sleep(self, wait):
-    """Wait for something to read, or, if something is to be written, for that."""
+def fill(self, wait):
+    """Wait for something to do, if wait > 0, and receive once; True if something came."""
     try:
-        self._wait(wait, self._tx_frame[1] > 0 or self._phase != 4 and self._chunk != b"")
-    except _FAILURES as e:
-        self._net.keep(e)
+        if wait > 0:
+            self._wait(wait, self._tx_frame[1] > 0 or len(self._chunk) > 0)
+        i = room(self._rx, self._frame)
+        if i > 8:
+            return self._no_room()
+        n = self._readinto(self._views[i])
+    except OSError as e:
+        return self._read_failed(e)
+    if n is None:
+        return False
+    if n == 0:
+        return self._closed()
+    self._frame[1] += n
+    return True
 
 
 @micropython.native
-def read(self, view):
-    """Receive into a view once: None if nothing came, be it that the transport failed."""
-    try:
-        return self._readinto(view)
-    except _FAILURES as e:
-        self._read_failed(e)
-
-
-@micropython.viper
-def fill(self) -> int:
-    """Receive once; 1 if something came."""
-    f = ptr32(self._frame)
-    i = 0
-    if f[_POS] == f[_END] and f[_KEPT] == 0:
-        buf = ptr8(self._rx)
-        f[_POS] = f[_END] = 0
-        buf[0] = 0  # as `room` does
-    else:
-        i = int(room(self._rx, self._frame))
-    if i > 8:
-        return int(self._no_room())
-    got = read(self, self._views[i])
-    if got is _none:
-        return 0
-    n = int(got)
-    if n == 0:
-        return int(self._closed())
-    f[_END] += n
-    return 1
-
-
-@micropython.viper
-def dispatch(self) -> int:
+def dispatch(self):
     """Act on all that is in the receive buffer; return how many messages were handled."""
-    f = ptr32(self._frame)
-    f[_MORE] = 1  # until it is done: a handler may raise
-    subs = self._subs
+    self._more = True  # until it is done: a handler may raise
+    f = self._frame
     n = 0
-    while f[_POS] < f[_END]:
+    while f[0] < f[1]:
         kind = 3
-        if subs is not _none:
-            n += int(subs.run())
-            kind = int(subs.kind)
-        if kind == 3 and f[_MODE] == 0 and f[_LIMIT]:
-            kind = int(operation(self._rx, self._frame))
+        subs = self._subs
+        if subs is not None:
+            n += subs.run()
+            kind = subs.kind
+        if kind == 3 and f[2] == 0 and f[4]:
+            kind = operation(self._rx, f)
             if kind == 9:
-                kind = int(self._framer.read_info())
+                kind = self._framer.read_info()
         elif kind == 3:
-            kind = int(self._framer.next())
-        if kind == 6 and int(self._phase) == 4:
-            f[_UNANSWERED] = 0
-            f[_PONGS] = (f[_PONGS] + 1) & _WRAP
-        elif kind == 0 or int(self._operation(kind)) == 0:
+            kind = self._framer.next()
+        if kind == 6 and self._phase == 4:
+            self._pings_out = 0
+            self._pongs += 1
+        elif kind == 0 or not self._operation(kind):
             break
-    f[_MORE] = 0
+    self._more = False
     if self._net.leave:
         self._owed = True  # to be looked at in the next turn
     return n
 
 
-@micropython.viper
-def receive(self, wait: int) -> int:
+@micropython.native
+def receive(self, wait):
     """Receive and dispatch, a few buffers at most; wait at first if there is nothing to do."""
-    f = ptr32(self._frame)
-    n = int(dispatch(self)) if f[_MORE] else 0
-    if wait > 0 and n == 0:
-        sleep(self, wait)
+    n = dispatch(self) if self._more else 0
     rounds = 8
-    while rounds and int(self._phase) > 1:
-        if self._net.error or int(fill(self)) == 0:
-            break
-        rounds = rounds - 1 if f[_END] == 9 * f[_STEP] else 0
-        n += int(dispatch(self))
+    while rounds and self._phase > 1 and self._net.error is None and fill(self, 0 if n else wait):
+        rounds = rounds - 1 if self._frame[1] == len(self._rx) else 0
+        n += dispatch(self)
+        wait = 0
     return n
 
 
-@micropython.viper
-def once(self, wait: int) -> int:
-    """Do what is to be done, once, waiting at most so many ms; return how many messages came.
-
-    ValueError: a handler asks for it.
-    """
-    g = ptr32(self._frame)
-    if g[_BUSY]:
-        self._check_not_busy()
-    g[_BUSY] = 1
-    try:
-        f = ptr32(self._tx_frame)
-        if f[_ROOM] == 0 or self._net.error:
-            return int(self._advance(wait))
-        left = (int(self._deadline) - int(utime.ticks_ms())) & _WRAP
-        if left == 0 or left > 0xFFFFFFF:  # long past, if it looks so far ahead: see Client._left
-            left = int(self._keep_alive())
-        if self._requests is not _none:
-            i = int(self._requests.expire())
-            if f[_ROOM] == 0:
-                return 0
-            if i < left:
-                left = i
-        if self._owed:
-            self._pay()
-        if f[_END]:
-            write(self)
-        if f[_END] == 0 and self._owed:
-            left = 0  # there is room again for what did not fit
-        return int(receive(self, wait if wait < left else left))
-    finally:
-        g[_BUSY] = 0
-
-
 @micropython.native
-def poll(self, timeout_ms=0):
-    """Do what is to be done, wait at most timeout_ms for it; return how many messages came.
-
-    Connects and reconnects, keeps alive, sends, receives, calls the handlers. Returns as soon
-    as a message was handled. Waits longer only for name resolution. Does not allocate while
-    connected. ValueError: called by a handler. What a handler raises comes out of here; the
-    next `poll()` goes on with the next message. MemoryError: not even a few bytes for a lost
-    connection; the next `poll()` goes on with that.
-    """
-    return self._poll(timeout_ms) if timeout_ms > 0 else once(self, 0)
+def turn(self, wait):
+    """Do what is to be done, once, waiting at most so many ms; return how many messages came."""
+    if self._phase != 4 or self._net.error is not None:
+        return self._advance(wait)
+    left = utime.ticks_diff(self._deadline, utime.ticks_ms())
+    if left <= 0 or left > 0xFFFFFFF:  # long past, if it looks so far ahead: see Client._left
+        left = self._keep_alive()
+    if self._requests is not None:
+        left = min(left, self._requests.expire())
+        if self._phase != 4:
+            return 0
+    if self._owed:
+        self._pay()
+    if self._tx_frame[1]:
+        write(self)
+    if self._owed and self._tx_frame[1] == 0:
+        left = 0  # there is room again for what did not fit
+    return receive(self, wait if wait < left else left)

@@ -64,7 +64,7 @@ def release():
     """
     package = sys.modules["unats"]
     for name in ("ed25519", "sha512"):
-        if sys.modules.pop("unats." + name, None) and hasattr(package, name):
+        if sys.modules.pop("unats." + name, None):
             delattr(package, name)
 
 
@@ -74,12 +74,10 @@ class NKey:
     def __init__(self, prefix, expanded):
         self._prefix = prefix
         self._key = expanded  # ours alone, and the only lasting copy
-        # The public key's 32 bytes, once they were needed. May be set, which spares the work, but to
-        # what it was for the same seed only: signing with another one gives the secret away.
-        self.point = None
+        self._point = None  # the public key's 32 bytes, once they were needed
 
     def __repr__(self):
-        if self.point:
+        if self._point:
             return "<NKey %s %s>" % (self.kind, self.public)
         return "<NKey %s>" % self.kind
 
@@ -125,11 +123,11 @@ class NKey:
         return self._key
 
     def _public(self):
-        if not self.point:
+        if not self._point:
             from .ed25519 import public
 
-            self.point = public(self._secret())
-        return self.point
+            self._point = public(self._secret())
+        return self._point
 
 
 def _zero(secret):

@@ -28,11 +28,10 @@ class Payload:
 
     def text(self, s):
         """Append a str (as UTF-8), or bytes."""
-        return self.bytes(s)
+        return self.bytes(octets(s))
 
     def bytes(self, b):
-        """Append a bytes-like object (or a str, as `text`)."""
-        b = octets(b)
+        """Append a bytes-like object."""
         n = len(b)
         self._room(n)
         self.size = copy(self.buffer, self.size, b, 0, n)
