@@ -156,6 +156,29 @@ class Waiting(Requests):
         self.assertEqual(self.sent().count(b"SUB _INBOX."), 1)
 
 
+class InboxPrefix(Requests):
+    """Where others of the same account may not listen."""
+
+    def test_replies_come_to_an_inbox_of_ones_own(self):
+        for prefix in ("_INBOX.dev-1", "in", b"a.b.c.d"):
+            self.start()
+            self.nc = self.connected(inbox_prefix=prefix)
+            self.begin()
+            self.answer = lambda inbox: self.net.feed(message(1, inbox[-1:].encode(), inbox))
+            for number in b"1", b"2":
+                self.assertEqual(self.nc.request("q").data, number)
+            prefix = prefix if isinstance(prefix, str) else prefix.decode()
+            sub = ("SUB %s." % prefix).encode()
+            self.assertTrue(sub in self.sent())
+            for inbox in self.inboxes:
+                self.assertTrue(inbox.startswith(prefix + "."))
+                self.assertEqual(len(inbox.split(".")), len(prefix.split(".")) + 2)
+
+    def test_prefixes_that_are_none(self):
+        for prefix in ("", "a b", "a..b", ".a", "a.", "_INBOX.*", "_INBOX.>", ">", "a*", "a\r\nb", "a\x7f", None, 5):
+            self.assertRaises(ValueError, lambda: self.client(inbox_prefix=prefix))
+
+
 class NotWaiting(Requests):
     def ask(self, *args, **options):
         return self.nc.request("q", *args, handler=self.on_reply, **options)

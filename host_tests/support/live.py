@@ -79,6 +79,11 @@ class Board:
         self._process.stdin.write(repr((how, code)) + "\n")
         self._process.stdin.flush()
 
+    @property
+    def busy(self):
+        """Whether what was started goes on, and has said nothing."""
+        return self._lines.empty()
+
     def result(self):
         """The value of the expression that was started; BoardError if it raised."""
         said = ""

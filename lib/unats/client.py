@@ -18,10 +18,10 @@ from micropython import const
 
 from .errors import (
     CLOSED, CONNECTED, CONNECTING, DISCONNECTED, DRAINING, ERROR, LAME_DUCK, RECONNECTED,
-    RECONNECTING, AuthError, Error, NotConnected, ProtocolError, ServerError, Timeout,
+    RECONNECTING, AuthError, Error, NotConnected, ProtocolError, Timeout,
 )
 from .framer import ERR, INFO, PING, PONG, WRONG, Framer
-from .handshake import connect_line, quoted
+from .handshake import connect_line, quoted, refused, server_error
 from .octets import octets
 from .servers import Servers
 from .wire import RESERVE, Outgoing, dispatch, fill, publish, push, receive, turn, write
@@ -92,10 +92,10 @@ class Stats:
 class Client:
     """A connection to NATS. Nothing happens before `connect()`; then call `poll()` all the time.
 
-    servers: a URL `nats://[user:password@|token@]host[:port]`, or a list of them.
+    servers: a URL `nats://[user:password@|token@]host[:port]`, or a list of them; or `tls://`.
     name: told to the server. user, password, token: credentials, where the URL has none.
-    auth: called as auth(nonce), returns (key, value) pairs to add to CONNECT.
-    tls: must be None.
+    auth: instead of these, credentials of `unats.auth`.
+    tls: `unats.tls.Tls(ca=...)`, or an SSLContext: TLS with every server, and nothing without it.
     rx_size: the largest message, headers and payload, that is delivered in one piece, in bytes.
     tx_size: bytes of messages that can be queued.
     ping_interval_ms, max_pings_out: a PING goes out that often, and if so many are unanswered when
@@ -106,6 +106,8 @@ class Client:
     randomize: shuffle the servers. ignore_discovered_servers: do not use those of the cluster that
     the server names in INFO (host and port; credentials are the client's own). echo: receive what this client itself publishes.
     verbose, pedantic: as in CONNECT. transport: see `unats.transport` (None: TCP).
+    inbox_prefix: what the subjects of replies begin with; one that only this client may subscribe to
+    keeps them from the others of its account.
     on_event: called as on_event(nc, event, detail); detail is the exception of DISCONNECTED and
     ERROR, the Subscription of OVERSIZE, otherwise None.
     ValueError: a bad URL or number.
@@ -116,22 +118,31 @@ class Client:
         rx_size=1024, tx_size=1024, ping_interval_ms=30000, max_pings_out=2,
         connect_timeout_ms=5000, reconnect_wait_ms=250, reconnect_max_wait_ms=30000,
         max_reconnects=-1, randomize=True, echo=True, verbose=False, pedantic=False,
-        transport=None, on_event=None, ignore_discovered_servers=False
+        transport=None, on_event=None, ignore_discovered_servers=False, inbox_prefix="_INBOX"
     ):
         if min(rx_size, tx_size) < 64 or min(ping_interval_ms, connect_timeout_ms) < 1:
             raise ValueError("rx_size and tx_size: at least 64 bytes; times: at least 1 ms")
         for text in (name, user, password, token):
             if text is not None:
                 quoted(text)  # ValueError
-        if tls is not None:
-            raise ValueError("tls: this client has no TLS")
-        if transport is None:
+        if auth is not None and (not callable(auth) or (user, password, token) != (None, None, None)):
+            raise ValueError("auth: give credentials of unats.auth, and no user, password and token beside")
+        if inbox_prefix != "_INBOX":
+            from .ids import checked_prefix
+
+            inbox_prefix = checked_prefix(inbox_prefix)
+        self.inbox_prefix = inbox_prefix
+        self._servers = Servers(servers, randomize)
+        if tls is not None or self._servers.tls:
+            from .tls import secure
+
+            transport = secure(tls, transport, self._servers)
+        elif transport is None:
             from .transport import Tcp
 
             transport = Tcp()
         self._transport = transport
         self._readinto, self._send, self._wait = transport.readinto, transport.write, transport.wait
-        self._servers = Servers(servers, randomize)
         self._discover = None if ignore_discovered_servers else self._servers.discovered, randomize
         self._options = ("verbose", verbose), ("pedantic", pedantic), ("echo", echo), ("name", name)
         self._credentials = user, password, token, auth
@@ -159,6 +170,8 @@ class Client:
         self._owed = self._news = False  # PING, PONG, or, if _news, subscriptions are to be queued
         self._owed_pings = self._owed_pongs = 0
         self._pings = self._pongs = self._pings_out = 0  # sent, received; not answered in a row
+
+    early = bytes  # called for messages that leave with CONNECT: none, but see `unats.early`
 
     # What is going on
 
@@ -274,6 +287,16 @@ class Client:
                     return
                 self._chunk = self._chunk[n:] or next(self._greeting, b"")
 
+    def _introduce(self):
+        """Make CONNECT, and begin to send it; what the credentials raise ends this attempt alone."""
+        self._greeting = self._greeting_chunks()
+        try:
+            self._chunk = next(self._greeting)
+        except Exception as e:
+            self._net.error = refused(e)
+        self._deadline = self._in(self._connect_timeout)  # signing may have taken long
+        self._greet()
+
     def _greeting_chunks(self):
         chunk = connect_line(self, self._servers.current, self.server)
         for lines in self._subs.connected() if self._subs is not None else ():
@@ -281,7 +304,7 @@ class Client:
                 yield chunk
                 chunk = b""
             chunk += lines
-        yield chunk + b"PING\r\n"
+        yield chunk + self.early() + b"PING\r\n"
 
     def _up(self):
         """The server answered the first PING."""
@@ -351,9 +374,9 @@ class Client:
 
     def _plan(self):
         """Set when to try again: the next server at once, but wait after each round of them."""
-        rounds, rest = divmod(self._failures, len(self._servers))
+        rounds = self._servers.rounds(self._failures)
         wait = 0
-        if rounds and not rest:
+        if rounds:
             wait = min(self._retry[0] << min(rounds - 1, 16), self._retry[1])
             wait -= random.getrandbits(24) % (wait // 2 + 1)
         self._deadline = self._in(wait)
@@ -469,7 +492,7 @@ class Client:
         self._net.keep(error)
         text = self._framer.salvage() if self._net.error is not None else None
         if text:
-            self._net.refusal = self._server_error(text)
+            self._net.refusal = server_error(text)
         return False
 
     def _closed(self):
@@ -499,16 +522,13 @@ class Client:
 
     def _on_info(self):
         info = self.server
+        if self._phase == _INFO and not self._secured(info):
+            return
         if self._discover[0] is not None and info.connect_urls:
             self._discover[0](info.connect_urls, self._discover[1])
         if self._phase == _INFO:
-            if info.tls_required:
-                self._net.error = Error("%s requires TLS" % self._servers.current)
-                return
             self._phase = _GREETING
-            self._greeting = self._greeting_chunks()
-            self._chunk = next(self._greeting)
-            self._greet()
+            self._introduce()
             return
         if self._phase == _UP:
             self._out.open(info.max_payload)
@@ -518,21 +538,30 @@ class Client:
             if len(self._servers) > 1:
                 self._net.leave = self._owed = True  # to be gone before the server closes
 
+    def _secured(self, info):
+        """Begin with TLS, if it was asked for; False if that cannot be, or the server requires it."""
+        with self._net:
+            if hasattr(self._transport, "secure"):
+                self._transport.secure(info, self._frame[_END] - self._frame[_POS])
+            elif info.tls_required:
+                raise Error("%s requires TLS" % self._servers.current)
+            return True
+        return False
+
     def _on_err(self):
         """-ERR: most of them are the server's last words, and then it closes the connection."""
         text = self._framer.text()
-        error = self._server_error(text)
+        error = server_error(text)
         self.last_error = error
-        if not text.startswith(("Permissions Violation", "Invalid ")):
+        stays = text.startswith(("Permissions Violation", "Invalid ", "maximum subscriptions"))  # the connection does
+        if not stays:
             self._net.refusal = error
+        elif self._subs is not None:
+            self._subs.refused(error)
         if isinstance(error, AuthError):
             self._net.error = error
-        elif self._phase == _UP:
+        elif stays or self._phase == _UP:
             self._event(ERROR, error)
-
-    def _server_error(self, text):
-        auth = text.lower().split(" ", 1)[0] in ("authorization", "authentication", "user", "account")
-        return AuthError(text) if auth else ServerError(text)
 
     # Messages
 

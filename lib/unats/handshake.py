@@ -4,12 +4,16 @@ from json import loads
 
 from micropython import const
 
+from .errors import AuthError, Error, ServerError
+from .octets import utf8
+
 VERSION = "0.1.0"
 
 _POS = const(0)  # the frame: see scanner.py
 _END = const(1)
 _MAX_INFO = const(65536)
 _MAX_URLS = const(16)
+_MAX_URL = const(261)  # a name of 255 characters, and a port
 
 
 class Info:
@@ -27,7 +31,8 @@ class Info:
         """A new server."""
         self.server_name = self.version = self.nonce = ""
         self.max_payload = self.client_id = 0
-        self.headers = self.jetstream = self.ldm = self.tls_required = False
+        self.headers = self.jetstream = self.ldm = False
+        self.tls_required = self.tls_available = False
         self.connect_urls = []  # host:port of the cluster's other servers, as far as they are kept
         self._in_urls = False
         self._size = self._level = 0  # read so far; nesting of the JSON: 1 is the object's own
@@ -56,8 +61,8 @@ class Info:
                 return 0 if self._size < _MAX_INFO else -5
             try:
                 self.take(bytes(memoryview(self._buf)[f[_POS] : end]))
-            except ValueError:
-                pass  # a comma within a string, or brackets, made it no field
+            except (ValueError, RuntimeError):
+                pass  # a comma within a string, or brackets, made it no field; or it is too deep
             except MemoryError:
                 return -6
             self._consume(end + 1)
@@ -121,8 +126,9 @@ class Info:
             self.connect_urls = []
             start = field.find(b"[") + 1
         for url in field[start:].split(b'"')[1::2]:
-            if len(self.connect_urls) < _MAX_URLS:
-                self.connect_urls.append(url.decode())
+            if len(self.connect_urls) < _MAX_URLS and 0 < len(url) <= _MAX_URL:
+                if 32 < min(url) and max(url) < 127:
+                    self.connect_urls.append(url.decode())
         self._in_urls = b"]" not in field[max(start, field.rfind(b'"')) :]
 
     def pass_over(self, part):
@@ -139,28 +145,75 @@ class Info:
 def connect_line(client, server, info):
     """CONNECT for this server (bytes), its fields in an order that is the same everywhere."""
     user, password, token, auth = client._credentials
-    if server.user is not None:
-        user, password, token = server.user, server.password, None
+    if server.user is not None:  # of the URL: for this server alone, and then nothing else
+        user, password, token, auth = server.user, server.password, None, None
         if password is None:
             user, token = None, user
     fields = client._options + (
         ("lang", "micropython"), ("version", VERSION), ("protocol", 1),
-        ("headers", info.headers), ("no_responders", info.headers), ("tls_required", False),
+        ("headers", info.headers), ("no_responders", info.headers), ("tls_required", hasattr(client._transport, "secure")),
         ("user", user), ("pass", password), ("auth_token", token),
     )
     if auth is not None:
-        fields += tuple(auth(info.nonce))
-    pairs = ['"%s":%s' % (key, quoted(value)) for key, value in fields if value is not None]
+        fields += _added(tuple(auth(info.nonce)), fields)
+    pairs = ['"%s":%s' % (key, _literal(value)) for key, value in fields if value is not None]
     return ("CONNECT {" + ",".join(pairs) + "}\r\n").encode()
 
 
+def _added(pairs, fields):
+    """What `auth` returned, if it adds to CONNECT and changes nothing that is there."""
+    names = [name for name, value in fields if value is not None]
+    for key, value in pairs:
+        if not isinstance(key, str) or not key.replace("_", "").isalpha() or key in names:
+            raise AuthError("auth: its keys must be names of CONNECT's fields that are not set otherwise")
+        if value is not None:
+            quoted(value)  # ValueError
+        names.append(key)
+    return pairs
+
+
+def _literal(value):
+    return str(value).lower() if isinstance(value, (bool, int)) else quoted(value)
+
+
+def refused(error):
+    """What to report when `auth` failed. Only an AuthError is told as it is: others may quote secrets."""
+    if isinstance(error, AuthError):
+        return error
+    if isinstance(error, MemoryError):
+        return Error("out of memory for the credentials")
+    text = type(error).__name__
+    if isinstance(error, ImportError):
+        text += ": %s" % error
+    elif isinstance(error, OSError):
+        text += " %s" % error.errno
+    found = AuthError("the credentials could not be made: %s (see .cause)" % text)
+    found.cause = error
+    return found
+
+
+def server_error(text):
+    """What to report of the server's -ERR."""
+    if text.lower().split(" ", 1)[0] in ("authorization", "authentication", "user", "account"):
+        return AuthError(text)
+    error = ServerError(text)
+    if text.startswith("Permissions Violation for "):
+        error.operation = "publish" if text.startswith("Publish", 26) else "subscribe"
+        # The subject is quoted as Go's %q does it, with \\ and \".
+        parts = text.replace("\\\\", "\0").replace('\\"', "\1").split('"')
+        if len(parts) > 2:
+            error.subject = parts[1].replace("\1", '"').replace("\0", "\\")
+    return error
+
+
 def quoted(value):
-    """A JSON string, number or boolean, the same on every port; str or bytes."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    text = value if isinstance(value, str) else bytes(value).decode()
-    if text and min(text) < " ":
-        raise ValueError("name and credentials: no control characters")
+    """A JSON string, the same on every port, of str or bytes. ValueError: it can be none; quotes nothing."""
+    text = None
+    try:
+        if isinstance(value, (str, bytes, bytearray, memoryview)):
+            text = utf8(value if isinstance(value, str) else bytes(value).decode()).decode()
+    except ValueError:
+        pass  # what it says quotes some of it
+    if text is None or text and (min(text) < " " or "\x7f" in text):
+        raise ValueError("name and credentials: give str or bytes, UTF-8 without control characters")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,4 +1,4 @@
-"""Requests: one inbox for all of them, `_INBOX.<random>.*`, whose last token is the request's."""
+"""Requests: one inbox for all of them, `<inbox_prefix>.<random>.*`, whose last token is the request's."""
 
 import random
 
@@ -48,7 +48,8 @@ class Requests:
 
     def __init__(self, client):
         self._client = client
-        self._prefix = "_INBOX." + unique() + "."
+        self._prefix = "%s.%s." % (client.inbox_prefix, unique())
+        self._token_at = client.inbox_prefix.count(".") + 2
         self._pending = []
         self._next = 0
         self._oversize = None
@@ -104,7 +105,7 @@ class Requests:
 
     def _on_reply(self, msg):
         for request in self._pending:
-            if msg.token_equals(2, request.token):
+            if msg.token_equals(self._token_at, request.token):
                 request.left -= 1
                 if request.left <= 0 or (msg.status == 503 and not msg.size):
                     self._pending.remove(request)

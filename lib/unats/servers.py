@@ -2,18 +2,28 @@
 
 from random import getrandbits
 
+from .handshake import quoted
+
 
 class Server:
-    """One server: `host`, `port`, and `user` and `password` of its URL (or None)."""
+    """One server: `host`, `port`, `user` and `password` of its URL (or None), `tls`, and `tls_name`.
+
+    The latter: whom its certificate names, if it is known by its address only and was discovered.
+    """
+
+    tls_name = None
 
     def __init__(self, url):
-        """Take `[nats://][user[:password]@]host[:port]`, an IPv6 address in brackets.
+        """Take `[nats://|tls://][user[:password]@]host[:port]`, an IPv6 address in brackets.
 
-        ValueError: what is wrong with it, without its credentials.
+        ValueError: what is wrong with it, quoting nothing: it may be credentials at the wrong place.
         """
+        if not isinstance(url, str):
+            raise ValueError("server URL: give a str")
         scheme, _, rest = url.rpartition("://")
-        if scheme not in ("", "nats"):
-            raise ValueError("server URL: it must begin with nats://")
+        if scheme not in ("", "nats", "tls"):
+            raise ValueError("server URL: it must begin with nats:// or tls://")
+        self.tls = scheme == "tls"
         user, at, address = rest.rpartition("@")
         user, colon, password = user.partition(":")
         self.user = _unquote(user) if at else None
@@ -23,10 +33,14 @@ class Server:
             host, port = address.rstrip("/"), "4222"
         self.host = host.strip("[]")
         if ":" in host and host[0] != "[" or min(self.host or " ") <= " " or "/" in host:
-            raise ValueError("server URL: %r is no host[:port]" % address)
+            raise ValueError("server URL: a host[:port] must follow nats:// and user:password@")
         if not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError("server URL: the port must be 1 to 65535 in %r" % address)
+            raise ValueError("server URL: the port must be 1 to 65535")
         self.port = int(port)
+
+    def is_address(self):
+        """Whether `host` is an IP address."""
+        return ":" in self.host or self.host.replace(".", "").isdigit()
 
     def __str__(self):
         return ("[%s]:%d" if ":" in self.host else "%s:%d") % (self.host, self.port)
@@ -41,6 +55,7 @@ def _unquote(text):
             out += bytes((int(part[:2], 16),)) + part[2:].encode()
         except ValueError:
             raise ValueError("server URL: bad percent-encoding in its credentials") from None
+    quoted(out)  # ValueError
     return out.decode()
 
 
@@ -51,8 +66,10 @@ class Servers:
         self._all = [Server(url) for url in ([urls] if isinstance(urls, str) else urls)]
         if not self._all:
             raise ValueError("servers: give at least one URL")
+        self.tls = any([server.tls for server in self._all])  # then all of them
         self._given = len(self._all)  # the others were discovered, and may go again
         self._next = 0
+        self._round = self._round_end = 0
         self.current = None
         if randomize:
             self._shuffle(0)
@@ -75,6 +92,9 @@ class Servers:
                 server = Server(url.rpartition("@")[2])
             except ValueError:
                 continue
+            current = self.current
+            if current and server.is_address():
+                server.tls_name = current.tls_name if current.is_address() else current.host
             if str(server) not in known:
                 known.append(str(server))
                 self._all.append(server)
@@ -83,6 +103,20 @@ class Servers:
 
     def __len__(self):
         return len(self._all)
+
+    def rounds(self, failures):
+        """How many rounds of all servers are over, if one has just ended with this failure; else 0.
+
+        How long a round is was settled when it began: what servers announce meanwhile can not put
+        off the wait at its end.
+        """
+        if failures <= 1:
+            self._round, self._round_end = 0, len(self)
+        if not 0 < self._round_end <= failures:
+            return 0
+        self._round += 1
+        self._round_end = failures + len(self)
+        return self._round
 
     def next(self):
         """The server to try now, which is `current` from then on."""

@@ -46,9 +46,11 @@ _MAX_HEAD = const(2)  # a streamed message's head must fit one such part of the 
 
 def check(what, text, wildcards):
     """Return a subject or queue group as str; ValueError if it is not valid. Allocates."""
+    if not isinstance(text, (str, bytes, bytearray, memoryview)):
+        raise ValueError("%s: give str or bytes" % what)
     text = text if isinstance(text, str) else bytes(text).decode()
     for c in text:
-        if c <= " " or c == "\x7f":
+        if c <= " " or c == "\x7f" or "\ud800" <= c <= "\udfff":
             raise ValueError("%s: a space or control character is in %r" % (what, text))
     tokens = text.split(".")
     if "" in tokens or (wildcards and ">" in tokens[:-1]):
@@ -60,8 +62,10 @@ class Subscription:
     """A subscription, made by `Client.subscribe`.
 
     `sid`, `subject`, `queue`; `received`: messages given to the handler; `dropped`: messages that
-    were larger than `rx_size`.
+    were larger than `rx_size`; `error`: why this connection's server refused it, or None.
     """
+
+    error = None
 
     def __init__(self, subs, sid, subject, handler, queue, max_msgs, stream):
         self.sid = sid
@@ -88,6 +92,11 @@ class Subscription:
         self._due = True
         self._subs.changed(self)
 
+    def is_meant(self, error):
+        """Whether a refusal is of this subscription."""
+        subject = "".join([chr(c) if c < 127 else "?" for c in self.subject.encode()])
+        return error.subject == subject and ('" using queue "' in str(error)) == bool(self.queue)
+
     def lines(self):
         """What the server must be told now (it is taken to be told)."""
         line = b""
@@ -96,6 +105,7 @@ class Subscription:
             self._subs.forget(self)
             return b"UNSUB %d\r\n" % self.sid if known else line
         if not known:
+            self.error = None  # another server, or other permissions, may take it
             self._before = self.received + self.dropped
             queue = self.queue + " " if self.queue else ""
             line = ("SUB %s %s%d\r\n" % (self.subject, queue, self.sid)).encode()
@@ -160,6 +170,16 @@ class Subscriptions:
                     return False
                 out.line(sub.lines())
         return True
+
+    def refused(self, error):
+        """The server refused something: mark the subscription, if it is one."""
+        if error.operation == "subscribe":
+            for sid in sorted(self._all):
+                sub = self._all[sid]
+                if sub.error is None and sub.is_meant(error):
+                    sub.error = error
+                    error.subscription = sub
+                    break
 
     def unsubscribe_all(self):
         """The lines that end them all for the server, while messages under way are handled."""
