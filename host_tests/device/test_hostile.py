@@ -99,7 +99,7 @@ class Subjects(Refusing):
         self.refuses(self.nc.subscribe, "a", self.take, HALF)
 
     def test_headers(self):
-        for value in (None, b"x", [], {}, object(), HALF, "a\r\nb", "a\nb", "\x00", "\x7f", ["a", None], ["a", b"b"], [["a"]]):
+        for value in (None, b"a\nb", [], {}, object(), HALF, "a\r\nb", "a\nb", "\x00", "\x7f", ["a", None], [["a"]]):
             if value != []:
                 self.refuses(self.nc.publish, "a", b"x", None, {"k": value})
         for name in ("", "a b", "a:b", "a\r\nb", "\x7f", "\u00e9", HALF, 5, None, b"k"):
@@ -124,7 +124,7 @@ class Told(Case):
         self.assertEqual(len(self.pool(nc)), 17)
 
     def test_what_is_no_server(self):
-        junk = ["", " ", "a b", "x" * 262, "10.0.0.1:0", "10.0.0.1:99999", "tls://a", "http://a", ":", ":4222", "[", "a/b",
+        junk = ["", " ", "a b", "x" * 262, "10.0.0.1:0", "10.0.0.1:99999", "ftp://a", "http://a", ":", ":4222", "[", "a/b",
                 "\u00e9", "host:4222", "10.0.0.2:4222", "10.0.0.2:4222", "u:p@10.0.0.2:4222"]
         nc = self.connected(info={"connect_urls": junk[:15], "nonce": "n", "version": "9"})
         self.assertEqual(sorted(self.pool(nc)), ["10.0.0.2:4222", "host:4222"])
