@@ -24,7 +24,14 @@ from .framer import ERR, INFO, PING, PONG, WRONG, Framer
 from .handshake import connect_line, quoted
 from .octets import octets
 from .servers import Servers
-from .wire import RESERVE, Outgoing, dispatch, fill, once, poll, publish, push, receive, write
+from .wire import RESERVE, Outgoing
+
+try:
+    from .loop import dispatch, fill, once, poll, publish, push, receive, write
+except SyntaxError:  # see wire.py
+    from .plain import load
+
+    load("loop", globals())
 
 _IDLE = const(0)
 _OPENING = const(1)
@@ -33,7 +40,7 @@ _GREETING = const(3)
 _UP = const(4)
 
 _POS = const(0)
-_END = const(1)  # the frames: see kernels.py and scanner.py
+_END = const(1)  # the frames: see kernels.py, loop.py and scanner.py
 _BUSY = const(35)
 _MORE = const(36)
 _PONGS = const(37)
