@@ -5,16 +5,19 @@ PY = build/venv/bin/python
 BASE = build/base.stamp
 BENCH = build/bench.stamp
 
-.PHONY: help env run test soak bench size deploy repl clean
+.PHONY: help env run test soak bench wire size deploy fleet credentials repl clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [SERVER=nats://host:4222]'
+	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [SERVER=nats://host:4222]'
 	@echo 'make test     all tests but the long ones              [ARGS="-k name"]'
 	@echo 'make soak     the long tests                           [ARGS=...]'
 	@echo 'make bench    speed and heap against other clients     [ARGS=...]'
+	@echo 'make wire     round trips, segments and bytes of a wake, against umqtt.simple'
 	@echo 'make size     code lines, flash and heap per module    [ARGS=...]'
-	@echo 'make deploy   client and application onto a board      PORT=/dev/ttyACM0 [MPY=1]'
+	@echo 'make deploy   client and application onto a board      PORT=/dev/ttyACM0 [MPY=1] [DEVICE=greenhouse-7]'
+	@echo 'make fleet    identities and a server for a fleet       DEVICES="greenhouse-7 greenhouse-8" HOST=192.168.1.10 [DIR=fleet]'
+	@echo 'make credentials  a device'"'"'s, onto its board           PORT=/dev/ttyACM0 DEVICE=greenhouse-7 [DIR=fleet]'
 	@echo 'make repl     the board'"'"'s prompt                       PORT=/dev/ttyACM0'
 	@echo 'make env      the environment in build/, which the others make by themselves'
 	@echo 'make clean    remove everything made'
@@ -30,7 +33,8 @@ $(BENCH): $(BASE) tools/requirements-bench.txt
 
 run: $(BASE)
 	@$(PY) tools/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DEVICES),--devices $(DEVICES)) \
-		$(if $(SERVER),--server $(SERVER)) $(ARGS)
+		$(if $(SERVER),--server $(SERVER)) $(if $(OUTAGE),--outage $(OUTAGE)) \
+		$(if $(SECURE),--secure) $(ARGS)
 
 test: $(BASE)
 	@$(PY) -m pytest host_tests -n 2 -m 'not soak' $(ARGS)
@@ -41,11 +45,21 @@ soak: $(BASE)
 bench: $(BENCH)
 	@$(PY) tools/bench.py $(ARGS)
 
+wire: $(BENCH)
+	@$(PY) tools/wire.py $(ARGS)
+
 size: $(BASE)
 	@$(PY) tools/size.py $(ARGS)
 
 deploy: $(BASE) | port
-	@$(PY) tools/deploy.py --port $(PORT) $(if $(MPY),--mpy) $(ARGS)
+	@$(PY) tools/deploy.py --port $(PORT) $(if $(MPY),--mpy) \
+		$(if $(DEVICE),--device '$(DEVICE)') $(if $(DIR),--fleet '$(DIR)') $(ARGS)
+
+fleet: $(BASE)
+	@$(PY) tools/provision.py make --dir '$(or $(DIR),fleet)' $(foreach host,$(HOST),--host $(host)) $(ARGS) -- $(DEVICES)
+
+credentials: $(BASE) | port
+	@$(PY) tools/provision.py install --dir '$(or $(DIR),fleet)' --port $(PORT) $(ARGS) -- '$(DEVICE)'
 
 repl: $(BASE) | port
 	@$(PY) -m mpremote connect $(PORT) repl

@@ -1,15 +1,23 @@
 """The application of a board: publishes its readings, obeys commands, and never gives up.
 
-    sensors.<device>.<kind>    out: {"v":21.53,"seq":7}   seq counts the readings of that kind
-    devices.<device>.hello     out: on each connection, with the reasons of the last reset and
-                               of the last disconnection
-    devices.<device>.error     out: a sensor that begins to fail
+    sensors.<device>.<kind>    out: {"v":21.53,"seq":7,"up":61,"boot":3}
+                               seq counts the readings of that kind since this start of the board,
+                               up is when it was taken, in seconds since then, boot numbers the starts
+                               (if the outbox has a folder in flash, which is where they are counted)
+    devices.<device>.hello     out: on each connection, with up and boot, and with the reasons of the
+                               last reset and of the last disconnection
+    devices.<device>.error     out: a sensor that begins to fail, readings that are not accepted
     devices.<device>.led       in:  on, off, toggle, or empty to read it; replies on or off
     devices.<device>.info      in:  replies with the board's state as JSON
 
 It knows the hardware only as a `board` (see boards), time only as a `clock` (the utime module) and
 the network only as a `client` (unats.Client), so a test can give it others. Once connected, a turn
 of the loop allocates nothing unless something out of the ordinary has to be told.
+
+Readings go through an `outbox` (unats.outbox.Outbox), which keeps them while there is no
+connection: they are taken at their time all the same, from the start on. A board's clock is not set, so
+what tells the age of one that comes late is `up`: any later message of the same boot says how late it
+is. Without an outbox, what is due while there is no connection is counted as unsent and lost.
 """
 
 import gc
@@ -22,7 +30,7 @@ from micropython import const
 
 _TURN_MS = const(250)  # longest time in one turn
 _START_AGAIN_MS = const(10000)
-_PAYLOAD_SIZE = const(64)
+_PAYLOAD_SIZE = const(96)
 
 _LED_HELP = b"error: send on, off or toggle, or nothing to read the LED"
 
@@ -69,12 +77,13 @@ class App:
     device      the board's name, one token of a subject
     period_ms   time between two readings of each sensor
     sensors     list of (kind, sensors.Sensor)
-    put         where readings go: put(subject, payload) -> bool, False when it was not taken.
-                The client's publish by default; a queue that survives outages fits in here
+    outbox      unats.outbox.Outbox, or None: readings are published, or lost
     """
 
-    def __init__(self, client, clock, board, device, period_ms, sensors, put=None):
+    def __init__(self, client, clock, board, device, period_ms, sensors, outbox=None):
         self.client = client
+        self.outbox = outbox
+        self.time = None  # an ntp.Ntp, where connecting needs the clock to be set
         self.board = board
         self.device = device
         self.unsent = 0
@@ -84,12 +93,15 @@ class App:
         self._clock = clock
         self._period_ms = period_ms
         self._channels = [Channel(device, kind, sensor) for kind, sensor in sensors]
-        self._put = put or client.publish
+        self._put = outbox.put if outbox is not None else client.publish
+        self._boot = outbox.start if outbox is not None else None
         self._payload = unats.Payload(_PAYLOAD_SIZE)
         self._fault = Caught()
+        self._refusal = None  # the outbox's last_error that was looked at,
+        self._refusal_told = None  # ... and the text that was told
         self._network = None
         self._announce = False
-        self._due = None  # no readings before the first connection
+        self._due = None  # no readings yet
         self._start_at = None
 
     def run(self):
@@ -99,26 +111,35 @@ class App:
             while True:
                 self.turn()
         except KeyboardInterrupt:
-            self.board.release_watchdog()
-            self.client.close()
-            self._say("stopped")
+            self.stop()
 
     def start(self):
         """Subscribe to the commands and start the watchdog; connecting is left to the loop."""
-        self._say("is a %s, last reset: %s" % (self.board.name, self.board.reset_cause()))
+        self.introduce()
         self.client.subscribe(self._subject("led"), self._on_led)
         self.client.subscribe(self._subject("info"), self._on_info)
         self.board.start_watchdog()
+        if self.outbox is not None:
+            self._due = self._clock.ticks_ms()
+
+    def stop(self):
+        """Stop, with the readings that still wait in flash."""
+        self.board.release_watchdog()
+        if self.outbox is not None and not self.outbox.sync():
+            self.say("%d readings are in RAM only" % len(self.outbox))
+        self.client.close()
+        self.say("stopped")
 
     def turn(self):
         """One turn of the loop, of at most a quarter of a second.
 
         A turn that fails does not feed the watchdog: when nothing else helps, that restarts the
-        board.
+        board. Writing readings to flash may take it some 100 ms longer.
         """
         with self._fault:
             self._serve()
             self._measure()
+            self._send()
             self.board.feed()
         if self._fault.error is not None:
             self._failed(self._fault.error)
@@ -126,7 +147,7 @@ class App:
     def _failed(self, error):
         self.faults += 1
         with self._fault:  # with the heap full even telling it can fail
-            self._say("error in the loop:")
+            self.say("error in the loop:")
             sys.print_exception(error)
         self._clock.sleep_ms(_TURN_MS)
 
@@ -137,9 +158,9 @@ class App:
             self._announce = True
         elif event == unats.DISCONNECTED:
             self.disconnected = _reason(detail)
-            self._say("disconnected: " + self.disconnected)
+            self.say("disconnected: " + self.disconnected)
         elif event == unats.ERROR:
-            self._say("client: " + _reason(detail))
+            self.say("client: " + _reason(detail))
 
     # Network
 
@@ -157,16 +178,22 @@ class App:
         up = self.board.network_up()
         if up is not self._network:
             self._network = up
-            self._say("network is up" if up else "network is away")
+            self.say("network is up" if up else "network is away")
         if self.client.connected:
             return True
         if up:
-            self._keep_started()
+            self.keep_started()
         return up
 
-    def _keep_started(self):
+    def keep_started(self):
+        """Have the client connect, unless it is at it: at once, then every ten seconds.
+
+        Where it needs the clock, not before that is set: it would be told so, and wait longer and longer.
+        """
         state = self.client.state
         if state != unats.DISCONNECTED and state != unats.CLOSED:
+            return
+        if self.time is not None and not self.time.is_set():
             return
         now = self._clock.ticks_ms()
         if self._start_at is not None and self._clock.ticks_diff(now, self._start_at) < 0:
@@ -175,7 +202,7 @@ class App:
         try:
             self.client.connect(wait=False)
         except OSError as e:
-            self._say("cannot connect: " + _reason(e))
+            self.say("cannot connect: " + _reason(e))
 
     def _wait(self):
         """Milliseconds until the next readings, at most a turn's length."""
@@ -191,17 +218,25 @@ class App:
         hello = {
             "board": self.board.name,
             "reset": self.board.reset_cause(),
+            "up": self.board.uptime(),
+            "boot": self._boot,
             "connections": self.connections,
             "disconnected": self.disconnected,
         }
         if not self.client.publish(self._subject("hello"), json.dumps(hello)):
             return  # once more on the next turn
         self._announce = False
-        self._say("connected")
+        self.say("connected")
         if self._due is None:
             self._due = self._clock.ticks_ms()
 
     # Readings
+
+    def measure(self, missing=False):
+        """Take a reading of each kind; missing: only of those that have given none yet."""
+        for channel in self._channels:
+            if not missing or not channel.seq:
+                self._take(channel)
 
     def _measure(self):
         if self._due is None:
@@ -212,8 +247,25 @@ class App:
         self._due = self._clock.ticks_add(self._due, self._period_ms)
         if self._clock.ticks_diff(now, self._due) >= 0:  # fell behind: go on from here
             self._due = self._clock.ticks_add(now, self._period_ms)
-        for channel in self._channels:
-            self._take(channel)
+        self.measure()
+
+    def _send(self):
+        """Let the outbox do its part."""
+        if self.outbox is None:
+            return
+        self.outbox.poll()
+        if self.outbox.last_error is not self._refusal:
+            self._refusal = self.outbox.last_error
+            self._refused(_reason(self._refusal))
+
+    def _refused(self, text):
+        """Tell why readings are not accepted, once; a board tries again and again by itself."""
+        if text == self._refusal_told:
+            return
+        self._refusal_told = text
+        self.say("readings are not accepted: " + text)
+        report = {"outbox": text, "waiting": len(self.outbox)}
+        self.client.publish(self._subject("error"), json.dumps(report))
 
     def _take(self, channel):
         """Take one reading; a sensor that raises costs its own reading, and no other."""
@@ -237,7 +289,10 @@ class App:
         if isinstance(value, float):
             value = round(value * 10**sensor.decimals)
         self._payload.clear().text('{"v":').fixed(value, sensor.decimals)
-        self._payload.text(',"seq":').int(seq).text("}")
+        self._payload.text(',"seq":').int(seq).text(',"up":').int(self.board.uptime())
+        if self._boot is not None:
+            self._payload.text(',"boot":').int(self._boot)
+        self._payload.text("}")
         return True
 
     def _sensor_failed(self, channel, error):
@@ -246,7 +301,7 @@ class App:
             return
         channel.failing = True
         text = _reason(error)
-        self._say("sensor %s: %s" % (channel.kind, text))
+        self.say("sensor %s: %s" % (channel.kind, text))
         report = {"sensor": channel.kind, "error": text, "errors": channel.errors}
         self.client.publish(self._subject("error"), json.dumps(report))
 
@@ -293,6 +348,7 @@ class App:
             "micropython": _version(sys.implementation.version),
             "unats": getattr(unats, "__version__", "unknown"),
             "uptime": self.board.uptime(),
+            "boot": self._boot,
             "reset": self.board.reset_cause(),
             "connections": self.connections,
             "disconnected": self.disconnected,
@@ -300,16 +356,39 @@ class App:
             "led": lit,
             "readings": readings,
             "unsent": self.unsent,
+            "outbox": None if self.outbox is None else self._figures(),
             "sensor_errors": errors,
             "faults": self.faults,
             "heap_used": self.board.heap_used(),
             "heap_free": self.board.heap_free(),
         }
 
+    def _figures(self):
+        """What the outbox counts, see `unats.spool.Stats`."""
+        outbox, stats = self.outbox, self.outbox.stats
+        error = outbox.last_error
+        return {
+            "ack": "stream" if outbox.acknowledged else "none",
+            "waiting": len(outbox),
+            "acked": stats.acked,
+            "resent": stats.resent,
+            "dropped": stats.dropped,
+            "damaged": stats.damaged,
+            "rejected": stats.rejected,
+            "unverified": stats.unverified,
+            "unconfirmed": stats.unconfirmed,
+            "error": None if error is None else _reason(error),
+        }
+
     def _subject(self, name):
         return "devices.%s.%s" % (self.device, name)
 
-    def _say(self, text):
+    def introduce(self):
+        """Print what the board is, and why it started."""
+        self.say("is a %s, last reset: %s" % (self.board.name, self.board.reset_cause()))
+
+    def say(self, text):
+        """Print a line for whoever watches the prompt."""
         print("[%5d s] %s: %s" % (self.board.uptime(), self.device, text))
 
 

@@ -1,27 +1,44 @@
 """What the board runs after boot.py: the wiring, and nothing else.
 
 The same file runs on a real board and on the simulated one; sys.platform picks the board support.
+
+Garbage is collected after each import: what compiling a module has left behind would lie in the way of
+the next one. So the application starts with the least heap.
 """
+
+import gc
 
 import unats  # first: nothing else takes as much heap to compile
 import unats.subscription  # otherwise loaded by the first subscribe(), when the heap is in pieces
 
+gc.collect()
+import unats.payload
+import unats.transport
+
+gc.collect()
 import boards
 import sensors
 import settings
 import utime
+
+gc.collect()
 from app import App
+
+gc.collect()
 
 
 def main():
-    """Read settings.json, build board, client and application, and run until Ctrl-C.
+    """Read settings.json, build board, client, outbox and application, and run until Ctrl-C.
 
     With a mistake in settings.json nothing is started: the mistakes are printed and the REPL stays
     reachable. (Leaving with sys.exit() would make a board restart for ever.)
     """
     Board = boards.find()
     try:
-        config = settings.load("settings.json", Board.needs_wifi)
+        config = settings.load("settings.json", Board.needs_wifi, True)
+        for name in needed(config):  # while there is the most room for it
+            __import__("unats." + name)
+            gc.collect()
         board = Board(config, utime)
         device = config.device or board.default_name()
         client = unats.Client(
@@ -30,13 +47,77 @@ def main():
             user=config.user,
             password=config.password,
             token=config.token,
+            inbox_prefix=config.inbox,
             on_event=lambda nc, event, detail: app.on_event(nc, event, detail),
+            **security_of(config)
         )
     except ValueError as mistake:
         print(mistake)
         return
-    app = App(client, utime, board, device, config.period_ms, sensors.of(board))
-    app.run()
+    outbox = outbox_for(client, device, config)
+    app = App(client, utime, board, device, config.period_ms, sensors.of(board), outbox)
+    if config.ca is not None:
+        from ntp import Ntp
+
+        app.time = Ntp(board, utime, config.ntp, app.say)
+    if config.sleep_ms is None:
+        app.run()
+    else:
+        run_once(app, config)
+
+
+def needed(config):
+    """The library's modules that these settings need, and that would otherwise be loaded later on."""
+    names = ()
+    if config.ca is not None:
+        names += ("tls",)
+    if config.creds is not None or config.nkey is not None:
+        names += ("auth",)
+    if config.outbox == "off":
+        return names
+    names += ("flashlog", "spool", "outbox")
+    if config.outbox == "none":
+        return names + ("unacked",)
+    names += ("acked", "request")
+    return names if config.sleep_ms is None else names + ("early",)
+
+
+def security_of(config):
+    """What else these settings tell the client; ValueError: a file is no good."""
+    if not config.is_slow:
+        return {}
+    import security
+
+    return security.options(config)
+
+
+def outbox_for(client, device, config):
+    """The outbox of these settings, or None. Where the flash has no room for its folder: in RAM only."""
+    if config.outbox == "off":
+        return None
+    from unats.outbox import Outbox
+
+    options = {"ack": config.outbox, "sync_ms": config.sync_ms, "flash_size": config.outbox_flash}
+    if config.stream is not None:
+        options["stream"] = config.stream
+    ring = bytearray(config.outbox_ram)
+    if config.outbox_flash:
+        try:
+            return Outbox(client, device, ring=ring, path="outbox", **options)
+        except OSError as e:
+            print("outbox: readings are kept in RAM only, the folder cannot be used:", e)
+    return Outbox(client, device, ring=ring, **options)
+
+
+def run_once(app, config):
+    """One wake of a board that sleeps; it starts anew after that."""
+    from wake import Wake
+
+    if config.outbox == "stream":
+        from unats.early import Early
+
+        Early(app.client, app.outbox)
+    Wake(app, utime, config.sleep_ms, config.awake_ms).run()
 
 
 if __name__ == "__main__":

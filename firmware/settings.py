@@ -1,7 +1,14 @@
 """settings.json: what a board has to know before it can start, checked field by field.
 
-    server             "nats://host:4222", or a list of them            required
-    user, password     or: token                                        if the server asks for them
+    server             "nats://host:4222" or "tls://...", or a list     required
+    user, password     or: token, or one of the two files               if the server asks for them
+    creds              file with a JWT and its seed, as nsc writes it
+    nkey               file with the seed of an NKey, SU...
+    ca                 file with the certificate to trust, DER or PEM   for TLS, which is on with it
+    cert, key          files with a certificate of the board's own      if the server asks for one
+    tls_first          true if the server speaks TLS before INFO        default: false
+    ntp                time server for a board whose clock is not set   default: "pool.ntp.org"
+    inbox              what the subjects of replies begin with          default: "_INBOX"
     wifi_ssid          name of the Wi-Fi network                        required on a board with Wi-Fi
     wifi_password      its password; left out for an open network
     device             the board's name in subjects                     default: made of the chip's id
@@ -9,6 +16,19 @@
     led_pin            GPIO number of the LED                           default: the board's own
     led_active_low     true if the LED is lit when the pin is low       default: false
     watchdog           false leaves the watchdog off                    default: true
+
+    outbox             how readings are kept until the server has them  default: "none"
+                       "none": until sent, on any server; "stream": until a JetStream stream has
+                       acknowledged them; "off": not at all
+    stream             the stream's name, if the board may only ask     default: it is looked for
+                       it for its own subjects
+    outbox_ram         bytes of RAM for them, 512 to 32768              default: 4096
+    outbox_flash       bytes of flash for them, from 8192; 0: none      default: 262144
+    sync_s             longest time that they are in RAM only           default: 60 with "stream",
+                                                                        else until the RAM is full
+    sleep_s            deep sleep between two readings, 1 to 86400;     default: no sleep
+                       a board that sleeps hears no commands
+    awake_s            the longest time awake before that, 2 to 600     default: 30
 
 Every mistake in the file is reported, not only the first. What a mistake report says never
 contains the value of a field, and the settings print without their secrets.
@@ -21,6 +41,14 @@ _FIELDS = (
     "user",
     "password",
     "token",
+    "creds",
+    "nkey",
+    "ca",
+    "cert",
+    "key",
+    "tls_first",
+    "ntp",
+    "inbox",
     "wifi_ssid",
     "wifi_password",
     "device",
@@ -28,7 +56,19 @@ _FIELDS = (
     "led_pin",
     "led_active_low",
     "watchdog",
+    "outbox",
+    "stream",
+    "outbox_ram",
+    "outbox_flash",
+    "sync_s",
+    "sleep_s",
+    "awake_s",
 )
+
+_SECURITY = ("creds", "nkey", "ca", "cert", "key", "tls_first", "ntp", "inbox")
+_OUTBOXES = ("none", "stream", "off")
+_FLASH = 262144
+_AWAKE_S = 30
 
 
 class SettingsError(ValueError):
@@ -51,6 +91,15 @@ class Settings:
         self.user = values.get("user")
         self.password = values.get("password")
         self.token = values.get("token")
+        self.creds = values.get("creds")
+        self.nkey = values.get("nkey")
+        self.ca = values.get("ca")
+        self.cert = values.get("cert")
+        self.key = values.get("key")
+        self.tls_first = values.get("tls_first", False)
+        self.ntp = values.get("ntp", "pool.ntp.org")
+        self.inbox = values.get("inbox", "_INBOX")
+        self.stream = values.get("stream")
         self.wifi_ssid = values.get("wifi_ssid")
         self.wifi_password = values.get("wifi_password")
         self.device = values.get("device")
@@ -58,13 +107,31 @@ class Settings:
         self.led_pin = values.get("led_pin")
         self.led_active_low = values.get("led_active_low", False)
         self.watchdog = values.get("watchdog", True)
+        self.outbox = values.get("outbox", _OUTBOXES[0])
+        self.outbox_ram = values.get("outbox_ram", 4096)
+        self.outbox_flash = values.get("outbox_flash", _FLASH)
+        self.sync_ms = _ms(values.get("sync_s", 60 if self.outbox == "stream" else None))
+        self.sleep_ms = _ms(values.get("sleep_s"))
+        self.awake_ms = _ms(values.get("awake_s", _AWAKE_S))
+
+    @property
+    def is_slow(self):
+        """Whether connecting takes a board seconds of computing: TLS, or a signature."""
+        return (self.ca or self.creds or self.nkey) is not None
 
     def __repr__(self):
         return "<Settings device=%s period_ms=%d>" % (self.device, self.period_ms)
 
 
-def load(path, needs_wifi=True):
-    """Read and check the JSON file at `path`; a Settings, or SettingsError with all mistakes."""
+def _ms(seconds):
+    return None if seconds is None else int(seconds * 1000)
+
+
+def load(path, needs_wifi=True, has_files=False):
+    """Read and check the JSON file at `path`; a Settings, or SettingsError with all mistakes.
+
+    has_files: this is the board, and the files that are named must be here.
+    """
     try:
         with open(path) as file:
             values = _parse(file, path)
@@ -72,6 +139,10 @@ def load(path, needs_wifi=True):
         todo = "is not there: copy settings.example.json to this name and fill it in"
         raise SettingsError(path, [("the file", todo)])
     mistakes = check(values, needs_wifi)
+    if has_files and not mistakes and _is_secured(values):
+        import security
+
+        mistakes = security.absent(values)
     if mistakes:
         raise SettingsError(path, mistakes)
     return Settings(values)
@@ -103,15 +174,21 @@ def check(values, needs_wifi=True):
             wrong(field, "is not a setting; the settings are " + ", ".join(_FIELDS))
     wrong("server", _server(values.get("server")))
     for field in ("user", "password", "token"):
-        wrong(field, _text(values, field))
+        wrong(field, text_in(values, field))
     wrong("user", _credentials(values))
+    if _is_secured(values):
+        import security
+
+        security.check(values, wrong)
     _check_wifi(values, needs_wifi, wrong)
     wrong("device", _device(values))
-    wrong("period_s", _period(values.get("period_s", 10)))
+    wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
     wrong("led_pin", _pin(values))
-    for field in ("led_active_low", "watchdog"):
+    for field in ("led_active_low", "watchdog", "tls_first"):
         if not isinstance(values.get(field, True), bool):
             wrong(field, "must be true or false, without quotes")
+    _check_outbox(values, wrong)
+    _check_sleep(values, wrong)
     return mistakes
 
 
@@ -133,8 +210,8 @@ def _url(url):
     """Look for what people get wrong; the client does the parsing and has the last word."""
     if "://" in url:
         scheme, url = url.split("://", 1)
-        if scheme != "nats":
-            return "must start with nats://; other kinds of address are not supported"
+        if scheme not in ("nats", "tls"):
+            return "must start with nats:// or tls://; other kinds of address are not supported"
     for character in url:
         if character <= " ":
             return "must not contain spaces"
@@ -156,7 +233,8 @@ def _is_port(text):
         return False
 
 
-def _text(values, field):
+def text_in(values, field):
+    """What is wrong with a field that is to be text, or None."""
     value = values.get(field, "x")
     if not isinstance(value, str):
         return "must be text in quotes"
@@ -175,16 +253,25 @@ def _credentials(values):
     return None
 
 
+def _is_secured(values):
+    """Whether there is anything about TLS or credentials in files; otherwise `security` is not loaded."""
+    server = values.get("server")
+    for url in server if isinstance(server, list) else [server]:
+        if isinstance(url, str) and url.startswith("tls://"):
+            return True
+    return any([field in values for field in _SECURITY])
+
+
 def _check_wifi(values, needs_wifi, wrong):
     if "wifi_ssid" in values:
-        text = _text(values, "wifi_ssid")
+        text = text_in(values, "wifi_ssid")
         if not text and len(values["wifi_ssid"].encode()) > 32:
             text = "is longer than the 32 bytes that a network's name can have"
         wrong("wifi_ssid", text)
     elif needs_wifi:
         wrong("wifi_ssid", "is missing: give the name of your Wi-Fi network")
     if "wifi_password" in values:
-        text = _text(values, "wifi_password")
+        text = text_in(values, "wifi_password")
         if not text and not 8 <= len(values["wifi_password"]) <= 64:
             text = "must have 8 to 63 characters; for an open network leave the line out"
         wrong("wifi_password", text)
@@ -193,7 +280,7 @@ def _check_wifi(values, needs_wifi, wrong):
 def _device(values):
     if "device" not in values:
         return None
-    text = _text(values, "device")
+    text = text_in(values, "device")
     if not text:
         if len(values["device"]) > 32:
             return "is longer than 32 characters"
@@ -210,12 +297,56 @@ def is_name(text):
     return bool(text)
 
 
-def _period(value):
+def _seconds(values, field, low, high):
+    value = values.get(field, low)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "must be a number of seconds, without quotes"
-    if not 0.1 <= value <= 86400:
-        return "must be between 0.1 and 86400 seconds"
+    if not low <= value <= high:
+        return "must be between %s and %s seconds" % (low, high)
     return None
+
+
+def _bytes(values, field, low, high):
+    value = values.get(field, low)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return "must be a whole number of bytes, without quotes"
+    if not low <= value <= high:
+        return "must be between %d and %d bytes" % (low, high)
+    return None
+
+
+def _check_outbox(values, wrong):
+    if values.get("outbox", "none") not in _OUTBOXES:
+        wrong("outbox", 'must be "none", "stream" or "off", in quotes')
+    if "stream" in values:
+        text = text_in(values, "stream")
+        if not text and not is_name(values["stream"]):
+            text = "may have only letters, digits, - and _"
+        if not text and values.get("outbox") != "stream":
+            text = 'has no effect without outbox "stream": leave it out, or add that'
+        wrong("stream", text)
+    wrong("outbox_ram", _bytes(values, "outbox_ram", 512, 32768))
+    if values.get("outbox_flash") != 0 or isinstance(values["outbox_flash"], bool):
+        wrong("outbox_flash", _bytes(values, "outbox_flash", 8192, 16777216))
+    wrong("sync_s", _seconds(values, "sync_s", 1, 86400))
+    for field in ("outbox_ram", "outbox_flash", "sync_s"):
+        if field in values and values.get("outbox") == "off":
+            wrong(field, 'has no effect with outbox "off": leave one of them out')
+
+
+def _check_sleep(values, wrong):
+    wrong("sleep_s", _seconds(values, "sleep_s", 1, 86400))
+    wrong("awake_s", _seconds(values, "awake_s", 2, 600))
+    if "sleep_s" not in values:
+        if "awake_s" in values:
+            wrong("awake_s", "has no effect without sleep_s: add that, or leave this out")
+        return
+    if "period_s" in values:
+        wrong("period_s", "cannot be combined with sleep_s: each wake takes one reading of each sensor")
+    if values.get("outbox") == "off":
+        wrong("outbox", 'cannot be "off" with sleep_s: readings of a wake without server would be lost')
+    elif values.get("outbox_flash", _FLASH) == 0:
+        wrong("outbox_flash", "cannot be 0 with sleep_s: RAM does not outlast deep sleep")
 
 
 def _pin(values):

@@ -160,6 +160,20 @@ def test_the_api_and_the_last_id(any_board, server, stream):
         assert board("ids.pop()") == ((b"a-7" if subject == "readings.a" else b""), None)
 
 
+def test_the_last_id_of_a_stream_that_may_be_asked_directly(any_board, server, other):
+    Stream(other, allow_direct=True)
+    board = with_jetstream(any_board, server.url)
+    board("ids = []")
+    for subject in ("readings.a", "readings.b"):
+        board("js.publish('readings.a', b'x', msg_id='a-7').seq")
+        board("js.last_id(%r, lambda id, error: ids.append((id, error)), stream='READINGS')" % subject)
+        board.until("ids")
+        assert board("ids.pop()") == ((b"a-7" if subject == "readings.a" else b""), None)
+    board("js.last_id('readings.a', lambda id, error: ids.append((id, type(error).__name__)), stream='OTHER')")
+    board.until("ids")
+    assert board("ids.pop()") == (b"", "NoResponders")
+
+
 # The outbox
 
 

@@ -19,8 +19,10 @@ sys.path.insert(0, str(TOOLS))
 
 import address  # noqa: E402
 import settings  # noqa: E402
-from simulation import Board, Child, Server  # noqa: E402
-from toolchain import binary, free_port  # noqa: E402
+import observer  # noqa: E402
+from simulation import Board, Server  # noqa: E402
+from stream import Record  # noqa: E402
+from toolchain import free_port  # noqa: E402
 
 HANGS_S = 90  # only a run that hangs takes that long
 
@@ -93,6 +95,13 @@ def eventually(condition):
         time.sleep(0.02)
 
 
+def summary(out, name):
+    """(published, received, in the stream, lost, commands) of this line of the table."""
+    found = re.search(rf"^{name} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+ of \d+) ", out, re.M)
+    assert found, out
+    return *map(int, found.groups()[:4]), found[5]
+
+
 def run(folder, *options, **environment):
     return Running(folder, *options, **environment).finish()
 
@@ -121,16 +130,31 @@ def test_two_boards_are_shown_commanded_and_summed_up(tmp_path):
     assert {"board-1", "board-2"} == set(READING.findall(out)) == set(COMMAND.findall(out))
     for name in ("board-1", "board-2"):
         assert re.search(rf"{name}  hello from a unix board, last reset: power-on", out)
-        published, received, lost = map(int, re.search(rf"^{name} +(\d+) +(\d+) +(\d+) +2 of 2 ", out, re.M).groups())
-        assert published == received >= 4 * 5
-        assert lost == 0
-    assert re.search(r"^all boards +\d+ +\d+ +0 +4 of 4 +\d+\.\d KB +\d+\.\d KB  at most$", out, re.M)
+        published, received, stored, lost, commands = summary(out, name)
+        assert published == received == stored >= 4 * 5
+        assert (lost, commands) == (0, "2 of 2")
+    assert re.search(r"^all boards +\d+ +\d+ +\d+ +0 +4 of 4 +\d+\.\d KB +\d+\.\d KB  at most$", out, re.M)
+
+
+def test_secure_boards_are_who_they_are_over_an_outage(tmp_path):
+    code, out, complaints = run(tmp_path, "--secure", "--seconds", "6", "--devices", "2", "--period", "0.5")
+    assert (code, complaints) == (0, "")
+    assert "2 simulated boards with 256 KB of heap" in out and "TLS and an identity for each" in out
+    for attempt in ("publishes as board-2", "listens to the commands for board-2", "has the server answer to board-2"):
+        assert re.search(rf" s +board-1 {attempt}.* -> refused: ", out)
+    assert "all boards are back" in out
+    assert "5 of 5 attempts to cheat were refused." in out
+    for name in ("board-1", "board-2"):
+        published, received, stored, lost, _ = summary(out, name)
+        assert published == stored >= 4 * 5 and lost == 0
+    assert not re.search(r"S[OAU][A-Z2-7]{56}|eyJ", out)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_board_is_the_default(tmp_path):
     code, out, _ = run(tmp_path, "--seconds", "1")
     assert code == 0
-    assert re.search(r"^board-1 +\d+ +\d+ +0 +1 of 1 ", out, re.M)
+    assert summary(out, "board-1")[3:] == (0, "1 of 1")
     assert "all boards" not in out
 
 
@@ -142,12 +166,14 @@ def test_the_heap_of_a_board_does_not_grow(tmp_path):
 
 
 def test_many_boards_are_added_up(tmp_path):
-    code, out, complaints = run(tmp_path, "--seconds", "2", "--devices", "9")
+    code, out, complaints = run(tmp_path, "--seconds", "6", "--devices", "9")
     assert (code, complaints) == (0, "")
     assert re.search(r"^ +\d+\.\d s  9 boards, \d+ readings   temp \d+\.\d\d to \d+\.\d\d °C", out, re.M)
     assert re.search(r"^ +\d+\.\d s  led on -> 9 of 9 answered and obeyed", out, re.M)
+    assert re.search(r"^ +\d+\.\d s  all boards are back, \d+\.\d s later$", out, re.M)
     assert "board-1" not in out
-    assert re.search(r"^all boards +\d+ +\d+ +0 +9 of 9 ", out, re.M)
+    published, _, stored, lost, _ = summary(out, "all boards")
+    assert (stored, lost) == (published, 0)
 
 
 def test_plain_when_piped_coloured_on_a_terminal_unless_told_otherwise(tmp_path):
@@ -182,7 +208,7 @@ def test_a_signal_ends_it_with_its_summary(start, number):
     running.process.send_signal(number)
     code, out, complaints = running.finish()
     assert (code, complaints) == (0, "")
-    assert re.search(r"^all boards +\d+ +\d+ +0 ", out, re.M)
+    assert summary(out, "all boards")[3] == 0
     assert len(children["board"]) == 2 and len(children["nats-server"]) == 1
     running.assert_nothing_left(children)
 
@@ -255,14 +281,18 @@ def test_a_board_that_cannot_start_is_shown_with_its_output(tmp_path):
 )
 def test_a_board_that_misbehaves_is_a_failure(tmp_path, right, wrong, words):
     root = tmp_path / "project"
-    for name in ("tools", "firmware", "lib"):
-        shutil.copytree(TOOLS.parent / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_project(root)
     replace(root / "firmware/app.py", right, wrong)
     replace(root / "tools/observer.py", "_ANSWER_S = 5", "_ANSWER_S = 1")  # for the sake of time
     command = [sys.executable, str(root / "tools/run.py"), "--seconds", "2", "--period", "0.5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S)
     assert done.returncode == 1
     assert words in done.stderr, done.stdout
+
+
+def copy_project(root):
+    for name in ("tools", "firmware", "lib"):
+        shutil.copytree(TOOLS.parent / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def replace(path, right, wrong):
@@ -277,11 +307,107 @@ def test_a_heap_that_is_too_small_is_a_failure(tmp_path):
     assert "MemoryError" in complaints
 
 
-@pytest.mark.parametrize("wrong", [("--seconds", "0"), ("--devices", "-1"), ("--server", "http://host"), ("--seconds", "x")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--seconds", "0"),
+        ("--seconds", "x"),
+        ("--devices", "-1"),
+        ("--server", "http://host"),
+        ("--outage", "-1"),
+        ("--outage", "3", "--seconds", "5"),
+        ("--outage", "3", "--server", "h"),
+    ],
+)
 def test_a_wrong_option_is_refused(tmp_path, wrong):
     code, _, complaints = run(tmp_path, *wrong)
     assert code == 2
     assert wrong[0] in complaints
+
+
+# The outage
+
+
+def test_the_server_is_killed_and_every_reading_is_in_the_stream(tmp_path):
+    options = ("--seconds", "6", "--outage", "2", "--devices", "2", "--period", "0.5")
+    code, out, complaints = run(tmp_path, *options)
+    assert (code, complaints) == (0, "")
+    assert "The server is killed after 1.8 s, for 2 s." in out
+    assert re.search(r" s +the server is killed, for 2 s\n(.*\n)* .* s +the server is there again\n", out)
+    assert re.search(r" s +all boards are back, \d+\.\d s later$", out, re.M)
+    for name in ("board-1", "board-2"):
+        assert re.search(rf"{name}  #\d+ .*   taken [2-9] s ago$", out, re.M)
+        published, _, stored, lost, _ = summary(out, name)
+        assert published == stored >= 4 * 12
+        assert lost == 0
+
+
+def test_a_signal_during_the_outage_still_ends_it_in_order(start):
+    running = start("--seconds", "9", "--outage", "3", "--period", "0.5")
+    running.read_until("the server is killed, for 3 s")
+    running.process.send_signal(signal.SIGINT)
+    code, out, complaints = running.finish()
+    assert (code, complaints) == (0, "")
+    published, _, stored, lost, _ = summary(out, "board-1")
+    assert (stored, lost) == (published, 0)
+
+
+def test_a_server_that_forgets_what_it_has_acknowledged_is_a_failure(tmp_path):
+    root = tmp_path / "project"
+    copy_project(root)
+    replace(root / "tools/simulation.py", "        self.start()\n        if not self._await():", FORGET)
+    command = [sys.executable, str(root / "tools/run.py"), "--seconds", "6", "--period", "0.5"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S)
+    assert done.returncode == 1
+    assert "run: " in done.stderr
+
+
+FORGET = """        import shutil
+        shutil.rmtree(self.folder / "store")
+        self.start()
+        if not self._await():"""
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("--seconds", "1"), "that takes a run of 6 s"),
+        (("--seconds", "1", "--outage", "0"), "for 1 s."),
+    ],
+)
+def test_without_an_outage_it_is_said_or_wanted(tmp_path, options, words):
+    code, out, _ = run(tmp_path, *options)
+    assert code == 0
+    assert words in out.splitlines()[1]
+    assert "is killed" not in out
+
+
+def outage(*arguments):
+    return observer._outage(sys.modules["run"].options_from(arguments))
+
+
+def test_when_the_outage_is():
+    import run  # noqa: F401
+
+    assert outage() == (10, 5)
+    assert outage("--outage", "2") == (10, 2)
+    assert outage("--seconds", "10") == (3, 2)
+    assert outage("--seconds", "100") == (30, 5)
+    assert outage("--seconds", "5") is None
+    assert outage("--seconds", "4", "--outage", "2") == (pytest.approx(1.2), 2)
+    assert outage("--outage", "0") is None
+    assert outage("--server", "nats://h") is None
+
+
+def test_what_the_record_of_a_stream_finds():
+    record = Record()
+    for n in (1, 2, 4):
+        record.take("temp", n, "dev-a-%08x" % n)
+    assert (record.missing({"temp": 4, "heap": 2}), record.twice, record.late) == (3, 0, 0)
+    record.take("temp", 3, "dev-a-00000003")
+    assert (record.missing({"temp": 4}), record.twice, record.late) == (0, 0, 1)
+    record.take("temp", 4, "dev-a-00000005")
+    assert (record.twice, record.late) == (1, 1)
 
 
 # A server that is there already
@@ -292,18 +418,10 @@ def guarded(tmp_path):
     """A server that asks for a password; (URL without it, the password)."""
     folder = tmp_path / "guarded"
     folder.mkdir()
-    options = ["--addr", "127.0.0.1", "--port", "-1", "--user", "fleet", "--pass", "kept-secret"]
     with contextlib.ExitStack() as stack:
-        server = ServerWith(folder, options)
+        server = Server(folder, "--user", "fleet", "--pass", "kept-secret")
         stack.callback(server.stop)
         yield server.url.removeprefix("nats://"), "kept-secret"
-
-
-class ServerWith(Server):
-    def __init__(self, folder, options):
-        self.name = "nats-server"
-        Child.__init__(self, "nats-server", folder, [binary("nats-server"), *options, "--ports_file_dir", str(folder)])
-        self.url = self._await_port()
 
 
 def test_a_server_with_a_password_which_is_not_printed(tmp_path, guarded):
@@ -360,19 +478,17 @@ def test_the_example_of_settings_needs_no_more_than_filling_in():
 
 def test_a_board_outlives_its_network_and_its_server(tmp_path, monkeypatch):
     monkeypatch.setenv("SIM_WIFI_AWAY", "0-0.5")
-    for name in ("server", "again", "board"):
+    for name in ("server", "board"):
         (tmp_path / name).mkdir()
     with contextlib.ExitStack() as stack:
         server = Server(tmp_path / "server")
         stack.callback(server.stop)
-        board = Board("b", tmp_path / "board", server.url, 0.2)
+        board = Board("b", tmp_path / "board", server.url, period_s=0.2)
         stack.callback(board.stop)
         eventually(lambda: "connected" in board.tail() or board.ended is not None)
         assert re.search(r"network is away\n.*network is up\n.*connected", board.tail())
-        server.stop()
+        server.kill()
         eventually(lambda: "disconnected" in board.tail() or board.ended is not None)
-        port = server.url.rpartition(":")[2]
-        again = ServerWith(tmp_path / "again", ["--addr", "127.0.0.1", "--port", port])
-        stack.callback(again.stop)
+        server.again()
         eventually(lambda: board.tail().count(" connected") == 2 or board.ended is not None)
         assert board.ended is None, board.tail()

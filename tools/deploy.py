@@ -2,6 +2,7 @@
 
     deploy.py --port /dev/ttyACM0             everything as .py
     deploy.py --port /dev/ttyACM0 --mpy       compiled for the board, which is asked what it loads
+    deploy.py --port ... --device NAME        with the credentials of this device of a fleet
 
 On the board: lib/unats/, the files of firmware/ and settings.json. What is there already with the
 same content is not written again. boot.py and main.py stay .py, since MicroPython starts only those.
@@ -18,6 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import provision
 import toolchain
 from toolchain import PACKAGE, ROOT, ToolError
 
@@ -88,6 +90,8 @@ def check_settings(path):
     """Check settings.json with the application's own code; ToolError says what is wrong."""
     spec = importlib.util.spec_from_file_location("firmware_settings", FIRMWARE / "settings.py")
     settings = importlib.util.module_from_spec(spec)
+    if str(FIRMWARE) not in sys.path:
+        sys.path.append(str(FIRMWARE))  # it imports `security`, if there is something to check
     spec.loader.exec_module(settings)
     try:
         settings.load(str(path))
@@ -103,8 +107,11 @@ def sources():
     return files
 
 
-def stage(folder, settings, march=None, compiled=False):
-    """Lay out in `folder` what the board is to hold; returns the paths, main.py last."""
+def stage(folder, settings, march=None, compiled=False, extra=None):
+    """Lay out in `folder` what the board is to hold; returns the paths, main.py last.
+
+    extra: further files, {path on the board: content}.
+    """
     paths = []
     for target, path in sources().items():
         content = path.read_bytes()
@@ -113,8 +120,10 @@ def stage(folder, settings, march=None, compiled=False):
             target = target.removesuffix(".py") + ".mpy"
         _put(folder, target, content)
         paths.append(target)
-    _put(folder, "settings.json", Path(settings).read_bytes())
-    return [*paths[:-1], "settings.json", paths[-1]]
+    last = {**(extra or {}), "settings.json": Path(settings).read_bytes()}
+    for target, content in last.items():
+        _put(folder, target, content)
+    return [*paths[:-1], *last, paths[-1]]
 
 
 def _put(folder, target, content):
@@ -128,9 +137,12 @@ def folders(paths):
     return sorted({str(parent) for path in paths for parent in Path(path).parents if str(parent) != "."})
 
 
-def commands(paths):
-    """mpremote's commands that bring the staged paths onto a board, check them and start it."""
-    prepare = f"keep = {paths!r}\nfolders = {folders(paths)!r}\n{_PREPARE}"
+def commands(paths, code=""):
+    """mpremote's commands that bring the staged paths onto a board, check them and start it.
+
+    code: runs on the board before.
+    """
+    prepare = f"keep = {paths!r}\nfolders = {folders(paths)!r}\n{_PREPARE}{code}"
     chain = ["exec", prepare]
     for path in paths:
         if path == "main.py":
@@ -157,7 +169,7 @@ def probe(port):
     )
 
 
-def deploy(port, settings, compiled=False):
+def deploy(port, settings, compiled=False, extra=None, code=""):
     """Everything that `make deploy` does; ToolError when the board was left without it."""
     check_settings(settings)
     platform, mpy = probe(port)
@@ -165,8 +177,8 @@ def deploy(port, settings, compiled=False):
     form = ".py" if not compiled else ".mpy, kernels for " + march if march else ".mpy, kernels as bytecode"
     print(f"board at {port}: {platform}, {form}")
     with tempfile.TemporaryDirectory() as folder:
-        paths = stage(folder, settings, march, compiled)
-        if _mpremote(port, ["resume", *commands(paths)], cwd=folder).returncode:
+        paths = stage(folder, settings, march, compiled, extra)
+        if _mpremote(port, ["resume", *commands(paths, code)], cwd=folder).returncode:
             raise ToolError("the deployment was cut short; nothing will start on the board until it is repeated")
     print(f"{len(paths)} files are on the board, which starts now; `make repl PORT={port}` shows what it says")
 
@@ -176,9 +188,15 @@ def main(argv=None):
     parser.add_argument("--port", required=True, help="serial port of the board, or auto")
     parser.add_argument("--mpy", action="store_true", help="compile to .mpy what the board would import")
     parser.add_argument("--settings", default=FIRMWARE / "settings.json", help="default: %(default)s")
+    parser.add_argument("--device", help="its name in the fleet, whose credentials it gets")
+    parser.add_argument("--fleet", default=ROOT / "fleet", help="folder of the fleet (default: %(default)s)")
     options = parser.parse_args(argv)
     try:
-        deploy(options.port, options.settings, options.mpy)
+        if options.device:
+            with provision.for_board(options.fleet, options.device, options.settings) as (settings, extra):
+                deploy(options.port, settings, options.mpy, extra, provision.forgetting(options.device))
+        else:
+            deploy(options.port, options.settings, options.mpy)
     except ToolError as error:
         sys.stdout.flush()
         sys.exit(f"deploy: {error}")

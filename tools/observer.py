@@ -12,7 +12,9 @@ import address
 import nats
 import nats.errors
 from console import Rows, indented, size
+from secure import Secured
 from simulation import Board, Server
+from stream import Record, Stream
 from toolchain import ToolError
 
 _START_S = 45  # for the first readings of all boards; only a run that fails takes that long
@@ -25,6 +27,13 @@ _ROUND_S = 0.03  # readings that come so close together are shown on one line
 _EACH_AT_MOST = 4  # boards that are shown one by one; more than that, added up
 _SUMMARY_AT_MOST = 8
 _NAMES_AT_MOST = 5
+_OUTAGE_AT = 0.3  # of the run's time; in one without end:
+_OUTAGE_AT_S = 10
+_OUTAGE_S = 5  # at most, if nobody says how long
+_SHORTEST_S = 6  # a run for an outage, with time to recover from it
+_RETRY_S = 0.05
+_BACK_S = 45  # for boards to come back; only a run that fails takes that long
+_LATE_S = 1.5  # a reading that is older was kept for a while
 
 # Commands in turn, with what the LED is to be afterwards.
 _COMMANDS = (("on", True), ("toggle", False), ("toggle", True), ("off", False), ("", False))
@@ -35,13 +44,14 @@ _NETWORK_ERRORS = (nats.errors.Error, OSError, asyncio.TimeoutError)
 
 
 class Device:
-    """What the observer knows of one board."""
+    """What the observer knows of one board: `live` is what it heard, `stored` what is in the stream, if any."""
 
-    def __init__(self, board):
-        self.board = board
-        self.name = board.name
-        self.seqs = {}  # kind -> set of seq
-        self.twice = 0
+    def __init__(self, name, has_stream):
+        self.board = None
+        self.name = name
+        self.live = Record()
+        self.stored = Record() if has_stream else None
+        self.started_at = float("inf")  # when its `up` was 0, as the promptest reading has it
         self.heard_at = None
         self.first = None  # what info said at the start and at the end
         self.last = None
@@ -49,23 +59,36 @@ class Device:
         self.answered = 0
         self.disobeyed = 0
 
-    def take(self, kind, seq):
-        seqs = self.seqs.setdefault(kind, set())
-        self.twice += seq in seqs
-        seqs.add(seq)
+    def take(self, kind, reading):
+        """Take a reading just heard; how many seconds ago it was taken (about: `up` is in whole ones)."""
+        self.live.take(kind, reading["seq"], "")
         self.heard_at = time.monotonic()
+        self.started_at = min(self.started_at, self.heard_at - reading["up"])
+        return self.heard_at - self.started_at - reading["up"]
+
+    @property
+    def record(self):
+        """What decides whether everything has arrived."""
+        return self.live if self.stored is None else self.stored
 
     @property
     def published(self):
         return sum(self.last["readings"].values()) - self.last["unsent"]
 
     @property
+    def received(self):
+        return sum(self.last["readings"].values()) - self.live.missing(self.last["readings"])
+
+    @property
     def lost(self):
-        """Readings that were published before the last info and have not arrived."""
-        arrived = 0
-        for kind, top in self.last["readings"].items():
-            arrived += sum(seq <= top for seq in self.seqs.get(kind, ()))
-        return self.published - arrived
+        """Readings that were published before the last info and are not there."""
+        return max(self.record.missing(self.last["readings"]) - self.last["unsent"], 0)
+
+    @property
+    def dropped(self):
+        """Readings that the board itself has given up."""
+        outbox = self.last["outbox"]
+        return outbox["dropped"] + outbox["damaged"] + outbox["rejected"]
 
 
 class Run:
@@ -79,6 +102,11 @@ class Run:
         self._stop = asyncio.Event()
         self._over = False
         self._server = None
+        self._stream = None
+        self._secured = None
+        self._cheats = None  # (how many were tried, how many were refused)
+        self._outage = _outage(options)  # (when, how long) in seconds, or None
+        self._away = False  # it is on
         self._nats = None
         self._rows = None
         self._devices = {}
@@ -93,14 +121,16 @@ class Run:
         url = self._options.server or self._start_server(stack, folder)
         await self._connect(url)
         try:
+            await self._prepare()
             self._start_boards(stack, folder, url)
             self._headline(url)
-            await self._subscribe()
             if await self._all_heard():
                 await self._ask_all("first")
+                await self._cheat()
                 await self._busy()
-            await self._ask_all("last")
-            await self._catch_up()
+            if not self._server or self._server.ended is None:
+                await self._ask_all("last")
+                await self._catch_up()
         finally:
             self._over = True
             with contextlib.suppress(*_NETWORK_ERRORS):
@@ -113,7 +143,11 @@ class Run:
     # Starting
 
     def _start_server(self, stack, folder):
-        self._server = Server(_subfolder(folder, "server"))
+        options = ()
+        if self._options.secure:
+            self._secured = Secured(folder, self._names())
+            options = self._secured.server_options
+        self._server = Server(_subfolder(folder, "server"), *options, jetstream=not self._secured)
         stack.callback(self._server.stop)
         return self._server.url
 
@@ -122,11 +156,11 @@ class Run:
 
         async def on_error(error):
             errors.append(error)
-            if self._rows:
+            if self._rows and not self._away:
                 self._rows.row("", self._scrub(f"observer: {_reason(error)}"), "red")
 
         async def on_disconnected():
-            if not self._nats or self._over:
+            if not self._nats or self._over or self._away:
                 return
             await asyncio.sleep(_ENDING_S)
             self._look_after_children()
@@ -137,26 +171,42 @@ class Run:
             self._nats = await nats.connect(
                 url,
                 name="make run",
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
+                allow_reconnect=bool(self._outage),
+                max_reconnect_attempts=-1 if self._outage else 1,
+                reconnect_time_wait=_RETRY_S if self._outage else 0,
                 connect_timeout=_ANSWER_S,
                 error_cb=on_error,
                 disconnected_cb=on_disconnected,
+                **(self._secured.observer() if self._secured else {}),
             )
         except _NETWORK_ERRORS as error:
             reason = self._scrub(_reason(errors[0] if errors else error))
             raise ToolError(f"cannot connect to {address.shown(url)}: {reason}") from None
 
-    def _start_boards(self, stack, folder, url):
-        # On somebody else's server the names must not meet those of other boards.
+    async def _prepare(self):
+        """Make the stream and subscribe, before there is anything to be missed."""
+        for name in self._names():
+            self._devices[name] = Device(name, has_stream=self._server is not None)
+        if self._server:
+            self._stream = Stream(self._nats)
+            await self._stream.make()
+        await self._subscribe()
+
+    def _names(self):
+        """Names for the boards; on somebody else's server they must not meet those of others."""
         prefix = f"sim-{os.urandom(3).hex()}-" if self._options.server else "board-"
         digits = len(str(self._options.devices))
-        for number in range(1, self._options.devices + 1):
-            name = f"{prefix}{number:0{digits}}"
-            board = Board(name, _subfolder(folder, name), url, self._options.period, self._options.heap)
-            stack.callback(board.stop)
-            self._devices[name] = Device(board)
+        return [f"{prefix}{number:0{digits}}" for number in range(1, self._options.devices + 1)]
+
+    def _start_boards(self, stack, folder, url):
+        settings = {"period_s": self._options.period, "outbox": "stream" if self._stream else "none"}
+        for name, device in self._devices.items():
+            flash = _subfolder(folder, name)
+            if self._secured:
+                self._secured.equip(name, flash)
+                settings.update(self._secured.settings(name, url))
+            device.board = Board(name, flash, settings.pop("server", url), self._options.heap, **settings)
+            stack.callback(device.board.stop)
         # The stack waits for one after the other; let all of them begin to end before that.
         for device in self._devices.values():
             stack.callback(device.board.ask_to_stop)
@@ -168,23 +218,32 @@ class Run:
         version = self._nats.connected_server_version
         version = f"{version.major}.{version.minor}.{version.patch}"
         server = f"nats-server {version} at {address.shown(url)}"
-        self._console.line(f"{boards} with {heap} of heap, {server}", "bold")
+        how = ", TLS and an identity for each" if self._secured else ""
+        self._console.line(f"{boards} with {heap} of heap, {server}{how}", "bold")
         length = f"for {options.seconds:g} s" if options.seconds else "until Ctrl-C"
-        self._console.line(f"Each sensor is read every {options.period:g} s, {length}.", "dim")
+        self._console.line(f"Each sensor is read every {options.period:g} s, {length}.{self._plan()}", "dim")
         self._console.line()
         self._rows = Rows(self._console, () if self._many else self._devices)
+
+    def _plan(self):
+        if self._outage:
+            return " The server is killed after {:g} s, for {:g} s.".format(*self._outage)
+        if self._stream and self._options.outage is None:
+            return f" (The server is not killed: that takes a run of {_SHORTEST_S} s.)"
+        return ""
 
     async def _subscribe(self):
         for name in self._devices:
             await self._nats.subscribe(f"sensors.{name}.*", cb=self._on_reading)
             await self._nats.subscribe(f"devices.{name}.hello", cb=self._on_hello)
             await self._nats.subscribe(f"devices.{name}.error", cb=self._on_error)
+        await self._nats.flush()
 
     async def _all_heard(self):
         """Wait for readings from all boards; False if that was not to be."""
         deadline = time.monotonic() + _START_S
         while not self._stop.is_set():
-            silent = [device for device in self._devices.values() if not device.seqs]
+            silent = [device for device in self._devices.values() if not device.live.seqs]
             if not silent:
                 return True
             if time.monotonic() > deadline:
@@ -198,26 +257,34 @@ class Run:
     async def _on_reading(self, msg):
         _, name, kind = msg.subject.split(".")
         reading = json.loads(msg.data, parse_float=Decimal)  # keeps 21.50 as it is
-        self._devices[name].take(kind, reading["seq"])
+        age = self._devices[name].take(kind, reading)
         self._arrived += 1
         self._latest.setdefault(kind, {})[name] = reading["v"]
         self._widths[kind] = max(self._widths.get(kind, 0), len(_value(kind, reading["v"])))
         if self._many:
             return
+        if kind in [other for other, _, _ in self._rounds.get(name, ())]:  # kept readings come quickly
+            self._show_round(name, self._rounds[name])
         if name not in self._rounds:
             self._rounds[name] = []
-            asyncio.get_running_loop().call_later(_ROUND_S, self._show_round, name)
-        self._rounds[name].append((kind, reading))
+            asyncio.get_running_loop().call_later(_ROUND_S, self._show_round, name, self._rounds[name])
+        self._rounds[name].append((kind, reading, age))
 
-    def _show_round(self, name):
-        readings = self._rounds.pop(name, [])
-        if readings:
-            values = [f"{kind} {_value(kind, r['v']):>{self._widths[kind]}}" for kind, r in readings]
-            self._rows.row(name, f"#{readings[0][1]['seq']:<4} " + "   ".join(values))
+    def _show_round(self, name, readings):
+        """Show these readings, unless they were shown already."""
+        if self._rounds.get(name) is not readings:
+            return
+        del self._rounds[name]
+        values = [f"{kind} {_value(kind, r['v']):>{self._widths[kind]}}" for kind, r, _ in readings]
+        age = readings[0][2]
+        late = f"   taken {age:.0f} s ago" if age > _LATE_S else ""
+        self._rows.row(name, f"#{readings[0][1]['seq']:<4} " + "   ".join(values) + late, *(["yellow"] if late else []))
 
     async def _on_hello(self, msg):
         hello = json.loads(msg.data)
         name = msg.subject.split(".")[1]
+        if self._away and self._many:
+            return  # all of them say it now
         if hello["connections"] > 1:
             ended = self._scrub(str(hello["disconnected"]))
             text = f"hello again, connection {hello['connections']}; the one before ended with: {ended}"
@@ -228,7 +295,8 @@ class Run:
     async def _on_error(self, msg):
         report = json.loads(msg.data)
         name = msg.subject.split(".")[1]
-        self._row(name, self._scrub(f"sensor {report['sensor']} fails: {report['error']}"), "red")
+        what = f"sensor {report['sensor']} fails: {report['error']}" if "sensor" in report else report["outbox"]
+        self._row(name, self._scrub(what), "red")
 
     def _row(self, name, text, *styles):
         if self._many:
@@ -238,14 +306,35 @@ class Run:
 
     # While it runs
 
+    async def _cheat(self):
+        """Have somebody try to be a board that he is not."""
+        if not self._secured:
+            return
+        refusals = []
+
+        def tell(text, refused):
+            refusals.append(refused)
+            self._rows.row("", text, "green" if refused else "red")
+
+        try:
+            await self._secured.cheat(self._server.url, self._nats, tell)
+            self._cheats = len(refusals), sum(refusals)
+        except _NETWORK_ERRORS as error:
+            self._fail(f"the attempts to cheat came to no end: {_reason(error)}")
+
     async def _busy(self):
-        """Commands every now and then, until the time is up."""
+        """Commands every now and then, and the outage, until the time is up."""
         now = time.monotonic()
         end = now + (self._options.seconds or float("inf"))
         command_at = now + min(_FIRST_COMMAND_S, (end - now) / 2)
         sum_at = now if self._many else end
+        outage_at = now + self._outage[0] if self._outage else end
         step = 0
         while not self._stop.is_set() and now < end:
+            if now >= outage_at:
+                await self._hold_outage(self._outage[1])
+                outage_at = end
+                now = command_at = time.monotonic()
             if now >= sum_at:
                 self._show_sum()
                 sum_at = now + _SUM_EVERY_S
@@ -253,8 +342,41 @@ class Run:
                 await self._command(*_COMMANDS[step % len(_COMMANDS)])
                 step += 1
                 command_at += _COMMAND_EVERY_S
-            await self._pause(min(end, command_at, sum_at) - time.monotonic())
+            await self._pause(min(end, command_at, sum_at, outage_at) - time.monotonic())
             now = time.monotonic()
+
+    async def _hold_outage(self, seconds):
+        """Kill the server, start it again after a while, and wait until all boards are back."""
+        self._row_for_all(f"the server is killed, for {seconds:g} s", "yellow")
+        self._away = True
+        self._server.kill()
+        await self._pause(seconds)
+        await asyncio.to_thread(self._server.again)
+        self._row_for_all("the server is there again", "yellow")
+        began = time.monotonic()
+        if await self._all_back(began + _BACK_S):
+            self._row_for_all(f"all boards are back, {time.monotonic() - began:.1f} s later", "green")
+        self._away = False
+
+    def _row_for_all(self, text, *styles):
+        self._rows.row("", text, *styles)
+
+    async def _all_back(self, deadline):
+        """Wait until each board answers; not for longer than to the deadline, but also if it is to stop."""
+        backs = await asyncio.gather(*[self._is_back(device, deadline) for device in self._devices.values()])
+        missing = [device for device, back in zip(self._devices.values(), backs) if not back]
+        if missing:
+            output = indented(missing[0].board.tail())
+            self._fail(f"not back within {_BACK_S} s: {_names(missing)}; output of the first:\n{output}")
+        return not missing
+
+    async def _is_back(self, device, deadline):
+        while time.monotonic() < deadline and device.board.ended is None:
+            with contextlib.suppress(*_NETWORK_ERRORS):
+                await self._nats.request(f"devices.{device.name}.info", b"", 1)
+                return True
+            await asyncio.sleep(_RETRY_S)
+        return False
 
     async def _pause(self, seconds):
         """Sleep, but not on when the run is to stop or a child has ended."""
@@ -270,7 +392,7 @@ class Run:
                 await asyncio.wait_for(self._stop.wait(), min(left, 0.2))
 
     def _look_after_children(self):
-        if self._server and self._server.ended is not None:
+        if self._server and self._server.ended is not None and not self._away:
             self._fail(f"nats-server ended by itself; its output:\n{indented(self._server.tail())}")
         ended = [device for device in self._devices.values() if device.board.ended is not None]
         if ended:
@@ -333,14 +455,32 @@ class Run:
             setattr(device, attribute, json.loads(msg.data))
 
     async def _catch_up(self):
-        """What the boards sent before their last answer is here, but maybe not handed over yet."""
-        deadline = time.monotonic() + _ANSWER_S
-        while any(d.last and d.lost for d in self._devices.values()) and time.monotonic() < deadline:
+        """Wait until everything that the boards had published by their last answer is there; if it comes."""
+        if self._stream:
+            try:
+                await self._stream.read(self._on_stored)
+            except _NETWORK_ERRORS as error:
+                self._fail(f"the stream cannot be read: {_reason(error)}")
+        deadline = time.monotonic() + (_BACK_S if self._outage else _ANSWER_S)
+        while self._is_missing() and time.monotonic() < deadline and not self._trouble:
             await asyncio.sleep(0.02)
+        if self._stream and not self._trouble:  # it may hold more than that
+            count = await self._stream.count()
+            while sum(d.stored.count for d in self._devices.values()) < count and time.monotonic() < deadline:
+                await asyncio.sleep(0.02)
+
+    def _is_missing(self):
+        """Whether a reading is, with hope that it will come."""
+        return any(d.last and (d.lost or d.received < d.published and not self._outage) for d in self._devices.values())
+
+    def _on_stored(self, msg):
+        _, name, kind = msg.subject.split(".")
+        message_id = (msg.headers or {}).get("Nats-Msg-Id", "")
+        self._devices[name].stored.take(kind, json.loads(msg.data)["seq"], message_id)
 
     def _summary(self):
-        for name in list(self._rounds):
-            self._show_round(name)
+        for name, readings in list(self._rounds.items()):
+            self._show_round(name, readings)
         devices = list(self._devices.values())
         if not self._trouble:
             self._judge(devices)
@@ -353,20 +493,25 @@ class Run:
     def _judge(self, devices):
         silent = "stopped before there were readings from" if self._stop.is_set() else "no readings from"
         for text, test in (
-            (silent, lambda d: not d.seqs),
+            (silent, lambda d: not d.live.seqs),
             ("no answer to info from", lambda d: not d.last),
             ("a command was not answered by", lambda d: d.answered < d.asked or not d.asked),
             ("a command was not obeyed by", lambda d: d.disobeyed),
-            ("readings were lost from", lambda d: d.last and d.lost),
-            ("readings came twice from", lambda d: d.twice),
+            ("readings were lost from", lambda d: d.last and (d.lost or d.dropped)),
+            ("readings were not heard from", lambda d: d.last and not self._outage and d.received < d.published),
+            ("readings came twice from", lambda d: d.record.twice),
+            ("readings are not in order from", lambda d: d.record.late),
         ):
             found = [device for device in devices if test(device)]
             if found:
                 self._trouble.append(f"{text} {_names(found)}")
+        if self._secured and (not self._cheats or self._cheats[0] != self._cheats[1]):
+            self._trouble.append("an attempt to cheat was not refused" if self._cheats else "no attempt to cheat was made")
 
     def _table(self, devices):
         width = max(len("all boards"), *(len(device.name) for device in devices))
-        head = f"{'published':>9}  {'received':>8}  {'lost':>5}  {'commands':>10}   heap used, first and last"
+        stored = f"  {'in stream':>9}" if self._stream else ""
+        head = f"{'published':>9}  {'received':>8}{stored}  {'lost':>4}  {'commands':>10}   heap used, first and last"
         self._console.line(f"{'':{width}}  {head}", "bold")
         if len(devices) > _SUMMARY_AT_MOST:
             single = [device for device in devices if device.lost or device.disobeyed]
@@ -376,12 +521,20 @@ class Run:
             self._table_line(f"{device.name:{width}}", [device])
         if len(devices) > 1:
             self._table_line(f"{'all boards':{width}}", devices)
+        if self._cheats:
+            self._console.line(f"{self._cheats[1]} of {self._cheats[0]} attempts to cheat were refused.")
+        unheard = sum(device.published - device.received for device in devices)
+        if self._outage and unheard:
+            text = "came while the subscriber itself had no connection: they are in the stream only"
+            self._console.line(f"{unheard} of the readings {text}.", "dim")
 
     def _table_line(self, name, devices):
         published = sum(device.published for device in devices)
         lost = sum(device.lost for device in devices)
         commands = f"{sum(d.answered for d in devices)} of {sum(d.asked for d in devices)}"
-        text = f"{name}  {published:9}  {published - lost:8}  {lost:5}  {commands:>10}   "
+        received = sum(device.received for device in devices)
+        stored = f"  {published - lost:9}" if self._stream else ""
+        text = f"{name}  {published:9}  {received:8}{stored}  {lost:4}  {commands:>10}   "
         for infos in ([d.first for d in devices if d.first], [d.last for d in devices]):
             if infos:
                 text += f"{size(max(info['heap_used'] for info in infos)):>8}  "
@@ -404,6 +557,20 @@ class Run:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def _outage(options):
+    """(When, how long) the server is to be away, in seconds from when all boards are up; None: never."""
+    length = options.outage
+    if options.server or length == 0:
+        return None
+    if options.seconds is None:
+        return _OUTAGE_AT_S, length or _OUTAGE_S
+    if length is None:
+        if options.seconds < _SHORTEST_S:
+            return None
+        length = min(options.seconds / 5, _OUTAGE_S)
+    return options.seconds * _OUTAGE_AT, length
 
 
 def _value(kind, value):

@@ -2,10 +2,16 @@
 
     run.py                                 one board, a server of its own, until Ctrl-C
     run.py --seconds 10 --devices 20       twenty boards, for ten seconds from when all are up
+    run.py --outage 0                      without killing the server in the middle of it
+    run.py --secure                        over TLS, each board with credentials of its own
     run.py --server nats://host:4222       a server that is there already
 
-Exit code 0 if readings arrived from every board, none was lost, and every board answered each
-command and obeyed; 1 otherwise, and what went wrong is said; 2 for a wrong option.
+The server of our own has a JetStream stream of all readings. It is killed in the middle of the run and
+started again a few seconds later; at the end every reading has to be in the stream, once, and in order.
+With --secure that server knows nobody but this fleet, made for this run, and nobody can be another.
+
+Exit code 0 if readings arrived from every board, none was lost or stored twice, and every board
+answered each command and obeyed, and if no attempt to cheat succeeded; 1 otherwise, and what went wrong is said; 2 for a wrong option.
 """
 
 import argparse
@@ -18,7 +24,7 @@ import tempfile
 import address
 from console import Console
 from observer import Run
-from simulation import HEAP
+from simulation import HEAP, SECURE_HEAP
 from toolchain import ToolError
 
 
@@ -57,6 +63,13 @@ def _positive(kind):
     return positive
 
 
+def _not_negative(text):
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError
+    return value
+
+
 def _address(text):
     if not text:
         return None
@@ -72,9 +85,19 @@ def options_from(arguments):
     parser.add_argument("--seconds", type=_positive(float), help="end after this time (default: Ctrl-C ends it)")
     parser.add_argument("--devices", type=_positive(int), default=1, help="how many boards (default: 1)")
     parser.add_argument("--server", type=_address, help="a server that runs already: nats://host:4222")
+    parser.add_argument("--outage", type=_not_negative, help="seconds that the server is away (0: it stays)")
     parser.add_argument("--period", type=float, default=1, help="seconds between two readings (default: 1)")
-    parser.add_argument("--heap", default=HEAP, help=f"heap of a board (default: {HEAP})")
-    return parser.parse_args(arguments)
+    parser.add_argument("--secure", action="store_true", help="TLS, and an identity for each board")
+    parser.add_argument("--heap", help=f"heap of a board (default: {HEAP}, with --secure {SECURE_HEAP})")
+    options = parser.parse_args(arguments)
+    options.heap = options.heap or (SECURE_HEAP if options.secure else HEAP)
+    if options.secure and options.server:
+        parser.error("argument --secure: not with --server, whose credentials are its own")
+    if options.outage and options.server:
+        parser.error("argument --outage: a server that is not ours is not stopped")
+    if options.outage and options.seconds and options.outage > options.seconds / 2:
+        parser.error("argument --outage: at most half of --seconds")
+    return options
 
 
 async def _go(options, console, signals, stack, folder):

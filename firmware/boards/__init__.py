@@ -72,6 +72,18 @@ class Board:
     def release_watchdog(self):
         """Give whoever interrupted the program time at the REPL, as far as the chip lets us."""
 
+    def set_clock(self, host):
+        """Set the clock by the time server `host`. Waits; OSError and others: that did not work."""
+        raise OSError("this board cannot set its clock")
+
+    def slept(self):
+        """Say whether this start is the end of a deep sleep, as far as the chip can tell."""
+        return self.reset_cause() == "deep sleep"
+
+    def deep_sleep(self, ms):
+        """Sleep with all but the clock switched off, then start anew. Does not return."""
+        raise OSError("this board cannot sleep")
+
 
 def machine_name():
     """Return what the interpreter says it runs on: "Raspberry Pi Pico W with RP2040", ..."""

@@ -12,6 +12,7 @@ class Esp32(HardwareBoard):
 
     name = "esp32"
     _WATCHDOG_MS = 30000  # room for a name server that does not answer: getaddrinfo waits for it
+    _SLOW_WATCHDOG_MS = 60000
 
     def __init__(self, settings, clock):
         if machine_name().endswith("with ESP32"):

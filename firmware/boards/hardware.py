@@ -19,7 +19,7 @@ class HardwareBoard(Board):
     """A real board; a port adds its temperature sensor, its LED and its watchdog's limits."""
 
     needs_wifi = True
-    _WATCHDOG_MS = 8000
+    _WATCHDOG_MS = _SLOW_WATCHDOG_MS = 8000  # the latter: where connecting takes much computing
     _LED = None  # what machine.Pin takes for the LED on board, or None if that is not known
 
     def __init__(self, settings, clock):
@@ -27,6 +27,8 @@ class HardwareBoard(Board):
         wlan = network.WLAN(network.STA_IF)
         self._wifi = Wifi(wlan, settings.wifi_ssid, settings.wifi_password, clock)
         self._use_watchdog = settings.watchdog
+        if settings.is_slow:
+            self._WATCHDOG_MS = self._SLOW_WATCHDOG_MS
         self._watchdog = None
         pin = self._LED if settings.led_pin is None else settings.led_pin
         self._led = None if pin is None else _output(pin)
@@ -63,6 +65,21 @@ class HardwareBoard(Board):
         if on is not None:
             self._led.value(on != self._led_active_low)
         return bool(self._led.value()) != self._led_active_low
+
+    def deep_sleep(self, ms):
+        self._before_sleep()
+        machine.deepsleep(ms)
+
+    def set_clock(self, host):
+        import ntptime
+
+        ntptime.host = host
+        ntptime.timeout = 1
+        ntptime.settime()
+
+    def _before_sleep(self):
+        self.release_watchdog()  # where it goes on counting, it would end the sleep
+        self._wifi.off()
 
     def start_watchdog(self):
         if self._use_watchdog:

@@ -11,6 +11,11 @@ _CTRL_CLEAR_RP2040 = 0x4005B000
 _CTRL_CLEAR_RP2350 = 0x400DB000
 _ENABLE = 1 << 30
 
+_MOST_MS = 8300
+_MOST_RP2350_MS = 16700  # likewise; but MicroPython took no more than the other chip's before it knew that
+
+_NAP_MS = 3600000  # machine.lightsleep() takes no more than 71 minutes
+
 
 class Rp2(HardwareBoard):
     """A Pico W or Pico 2 W."""
@@ -20,9 +25,11 @@ class Rp2(HardwareBoard):
 
     # The longest there is on an RP2040 is 8388 ms. A name server that does not answer can hold up
     # the loop nearly as long: a numeric address in `server` avoids it.
-    _WATCHDOG_MS = 8300
+    _WATCHDOG_MS = _SLOW_WATCHDOG_MS = _MOST_MS
 
     def __init__(self, settings, clock):
+        if "RP2350" in machine_name():
+            self._SLOW_WATCHDOG_MS = _MOST_RP2350_MS
         super().__init__(settings, clock)
         self._adc = machine.ADC(machine.ADC.CORE_TEMP)
 
@@ -31,8 +38,29 @@ class Rp2(HardwareBoard):
         # 10313/2048 turns a 16-bit reading into steps of 10 microvolts in 31-bit arithmetic.
         return 2700 - (self._adc.read_u16() * 10313 // 2048 - 70600) * 1000 // 1721
 
+    def start_watchdog(self):
+        try:
+            super().start_watchdog()
+        except ValueError:
+            self._WATCHDOG_MS = _MOST_MS
+            super().start_watchdog()
+
     def release_watchdog(self):
         # machine.WDT has no way to stop it, the chip has.
         if self._watchdog is not None:
             rp2350 = "RP2350" in machine_name()
             machine.mem32[_CTRL_CLEAR_RP2350 if rp2350 else _CTRL_CLEAR_RP2040] = _ENABLE
+
+    def slept(self):
+        # The chip ends a sleep by the watchdog's reset, which it also uses for machine.reset().
+        return self.reset_cause() == "watchdog"
+
+    def deep_sleep(self, ms):
+        # What machine.deepsleep() does, but for as long as it takes, and again if something
+        # (the Wi-Fi chip, an interrupt) ends the sleep too early. The clock of ticks_ms goes on.
+        self._before_sleep()
+        until = self._clock.ticks_add(self._clock.ticks_ms(), ms)
+        while ms > 0:
+            machine.lightsleep(min(ms, _NAP_MS))
+            ms = self._clock.ticks_diff(until, self._clock.ticks_ms())
+        machine.reset()

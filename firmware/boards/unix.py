@@ -1,7 +1,9 @@
 """The simulated board: MicroPython's Unix port, with what is around a board in its directory.
 
     led           holds 1 or 0: the LED, for whoever wants to see it lit
-    reset-cause   left behind by the watchdog when it bites, read at the next start
+    reset-cause   left behind by the watchdog when it bites, and by sleep; read at the next start
+    asleep        left behind by deep sleep, which ends the process: for how many milliseconds. Whoever
+                  simulates the board removes it, and starts it again after that time
 
 Faults come from the environment: SIM_WIFI_AWAY=5-8 takes the Wi-Fi away from the 5th to the 8th
 second after the start. The chip warms up and cools down by ten degrees every minute.
@@ -56,8 +58,7 @@ class Unix(Board):
     def led(self, on=None):
         if on is not None:
             self._lit = bool(on)
-            with open("led", "w") as file:
-                file.write("1" if on else "0")
+            _put("led", "1" if on else "0")
         return self._lit
 
     def start_watchdog(self):
@@ -75,10 +76,14 @@ class Unix(Board):
     def release_watchdog(self):
         self._fed = None
 
+    def deep_sleep(self, ms):
+        _put("reset-cause", "deep sleep")
+        _put("asleep", str(ms))
+        sys.exit(0)
+
     def _bite(self):
         """End the process, where a real board would have been restarted some time ago."""
-        with open("reset-cause", "w") as file:
-            file.write("watchdog")
+        _put("reset-cause", "watchdog")
         print("watchdog: not fed in time")
         sys.exit(3)
 
@@ -92,6 +97,11 @@ def _span(text):
         return 0, 0
     first, last = text.split("-")
     return int(float(first) * 1000), int(float(last) * 1000)
+
+
+def _put(path, text):
+    with open(path, "w") as file:
+        file.write(text)
 
 
 def _take(path):

@@ -26,6 +26,14 @@ class Wifi:
             self._join()
         return False
 
+    def off(self):
+        """Switch the radio off."""
+        try:
+            self._wlan.disconnect()
+            self._wlan.active(False)
+        except OSError as e:
+            print("Wi-Fi: cannot be switched off:", e)
+
     def rssi(self):
         """Return the strength of the signal in dBm, or None while there is none."""
         try:

@@ -19,6 +19,8 @@
 
 import json
 
+_DIRECT = "$JS.API.DIRECT.GET.S."
+
 
 def _bytes(data, n=-1):
     data = data.encode() if isinstance(data, str) else bytes(data)
@@ -26,6 +28,8 @@ def _bytes(data, n=-1):
 
 
 class FakeMsg:
+    headers = None
+
     def __init__(self, subject, data, status=None):
         self._subject = subject
         self.data = data
@@ -79,9 +83,18 @@ def id_of(headers):
     return headers[start : headers.find(b"\r\n", start)]
 
 
+class Out:
+    """The transmit buffer, of which `down` forgets all anyway."""
+
+    def __init__(self):
+        self.passing = []
+
+
 class FakeClient:
     def __init__(self):
+        self._out = Out()
         self.connected = False
+        self.inbox_prefix = "_INBOX"
         self.server = Server()
         self.stats = Stats()
         self.full = self.no_api = self.deaf = False
@@ -156,8 +169,19 @@ class FakeClient:
         while self._asked and not self.deaf:
             name, body, handler = self._asked.pop(0)
             self.questions.append(name)
+            if name.startswith(_DIRECT):
+                handler(FakeMsg(b"", b"", 503) if self.no_api else self._direct(name[len(_DIRECT) :]))
+                continue
             answer = None if self.no_api else self._answer(name, json.loads(body))
             handler(None if answer is None else FakeMsg(b"", answer))
+
+    def _direct(self, subject):
+        found = [m for m in self.stored if m.subject == subject.encode()]
+        if not found:
+            return FakeMsg(b"", b"", 404)
+        answer = FakeMsg(b"", found[-1].data)
+        answer.headers = {"Nats-Msg-Id": found[-1].id.decode()}
+        return answer
 
     def forget_ids(self):
         """The duplicate window is over for all that is stored."""
@@ -173,7 +197,7 @@ class FakeClient:
     def _handle(self, message):
         if not message.headers:  # no stream
             self.stored.append(message)
-            if self._sub.handler and message.subject.startswith(b"_INBOX."):
+            if self._sub.handler and message.subject.startswith(self.inbox_prefix.encode() + b"."):
                 self.stored.pop()
                 self._sub.handler(FakeMsg(message.subject, b""))
         elif self.refuse == "no responders":

@@ -73,9 +73,14 @@ class FakeBoard(Board):
         self.fed_at = None
         self.longest_hunger_ms = 0
         self.released = False
+        self.cause = "power-on"
+        self.slept_ms = None
+
+    def deep_sleep(self, ms):
+        self.slept_ms = ms
 
     def reset_cause(self):
-        return "power-on"
+        return self.cause
 
     def chip_temperature(self):
         return self.temperature
@@ -203,6 +208,57 @@ class FakeClient:
 
     def texts(self, subject):
         return [text for s, text in self.published if s == subject]
+
+
+class FakeOutbox:
+    """Sends what waits when it is polled, as long as `client` is connected and `error` is None.
+
+    `confirms`: whether the server confirms what is sent. `size`: how many readings it takes.
+    """
+
+    acknowledged = True
+
+    def __init__(self, client, start=3, size=1000):
+        self._client = client
+        self.start = start
+        self.size = size
+        self.confirms = True
+        self.last_error = None
+        self.waiting = []
+        self.in_flash = []
+        self.polls = self.syncs = 0
+        self.poll_error = None
+        self.flash_works = True
+        self.stats = self
+        self.acked = self.resent = self.dropped = self.damaged = 0
+        self.rejected = self.unverified = self.unconfirmed = 0
+
+    def __len__(self):
+        return len(self.waiting)
+
+    def put(self, subject, payload):
+        if len(self.waiting) >= self.size:
+            return False
+        self.waiting.append((subject, as_text(payload)))
+        return True
+
+    def poll(self):
+        self.polls += 1
+        if self.poll_error:
+            raise self.poll_error
+        while self.waiting and self.confirms and self.last_error is None and self._client.connected:
+            self._client.publish(*self.waiting.pop(0))
+            self.acked += 1
+
+    def flush(self, timeout_ms):
+        self.poll()
+        return not self.waiting
+
+    def sync(self):
+        self.syncs += 1
+        if self.flash_works:
+            self.in_flash = list(self.waiting)
+        return self.flash_works or not self.waiting
 
 
 class FakeSensor(Sensor):

@@ -6,7 +6,7 @@ import unittest
 import micropython
 import unats
 from app import App
-from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeSensor
+from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeOutbox, FakeSensor
 from sensors import of
 
 
@@ -17,13 +17,15 @@ class AppTest(unittest.TestCase):
     def setUp(self):
         self.make()
 
-    def make(self, sensors=None, put=None, start=0):
+    def make(self, sensors=None, outbox=None, start=0):
         self.clock = FakeClock(start)
         self.board = FakeBoard(self.clock)
         self.client = FakeClient(self.clock)
         sensors = of(self.board) if sensors is None else sensors
-        self.app = App(self.client, self.clock, self.board, "dev", PERIOD_MS, sensors, put)
-        self.app._say = lambda text: None
+        self.outbox = FakeOutbox(self.client) if outbox is True else outbox
+        self.app = App(self.client, self.clock, self.board, "dev", PERIOD_MS, sensors, self.outbox)
+        self.said = []
+        self.app.say = self.said.append
         self.client.app = self.app
         self.app.start()
 
@@ -48,10 +50,10 @@ class AppTest(unittest.TestCase):
 class Readings(AppTest):
     def test_each_kind_has_its_subject_and_payload(self):
         self.run_for(600)
-        self.assertEqual(self.client.texts("sensors.dev.temp"), ['{"v":21.53,"seq":1}'])
-        self.assertEqual(self.client.texts("sensors.dev.heap"), ['{"v":100000,"seq":1}'])
-        self.assertEqual(self.client.texts("sensors.dev.uptime"), ['{"v":0,"seq":1}'])
-        self.assertEqual(self.client.texts("sensors.dev.rssi"), ['{"v":-60,"seq":1}'])
+        self.assertEqual(self.client.texts("sensors.dev.temp"), ['{"v":21.53,"seq":1,"up":0}'])
+        self.assertEqual(self.client.texts("sensors.dev.heap"), ['{"v":100000,"seq":1,"up":0}'])
+        self.assertEqual(self.client.texts("sensors.dev.uptime"), ['{"v":0,"seq":1,"up":0}'])
+        self.assertEqual(self.client.texts("sensors.dev.rssi"), ['{"v":-60,"seq":1,"up":0}'])
 
     def test_one_reading_of_each_kind_per_period(self):
         self.run_for(10 * PERIOD_MS - 100)
@@ -75,7 +77,7 @@ class Readings(AppTest):
         self.make(start=FakeClock.PERIOD - 3 * PERIOD_MS)
         self.run_for(10 * PERIOD_MS - 100)
         self.assertEqual(len(self.client.texts("sensors.dev.temp")), 10)
-        self.assertEqual(self.client.texts("sensors.dev.uptime")[-1], '{"v":9,"seq":10}')
+        self.assertEqual(self.client.texts("sensors.dev.uptime")[-1], '{"v":9,"seq":10,"up":9}')
 
     def test_a_sensor_with_nothing_to_say_is_left_out(self):
         self.board.temperature = None
@@ -89,18 +91,6 @@ class Readings(AppTest):
         self.run_for(600)
         values = [json.loads(self.client.texts("sensors.dev." + k)[0])["v"] for k in "abc"]
         self.assertEqual(values, [3.14, -0.5, 3])
-
-    def test_readings_can_go_elsewhere_than_to_publish(self):
-        taken = []
-
-        def put(subject, payload):
-            taken.append(subject)
-            return True
-
-        self.make([("a", FakeSensor(1))], put)
-        self.run_for(600)
-        self.assertEqual(taken, ["sensors.dev.a"])
-        self.assertEqual(self.client.texts("sensors.dev.a"), [])
 
     def test_what_could_not_be_sent_is_counted_and_leaves_a_gap_in_seq(self):
         self.make([("a", FakeSensor(1))])
@@ -143,7 +133,7 @@ class FailingSensors(AppTest):
         self.bad.value = OSError(5)
         self.run_for(PERIOD_MS)
         self.assertEqual(len(self.errors()), 2)
-        self.assertEqual(self.client.texts("sensors.dev.bad"), ['{"v":7,"seq":1}'])
+        self.assertEqual(self.client.texts("sensors.dev.bad"), ['{"v":7,"seq":1,"up":1}'])
 
     def test_a_value_that_does_not_fit_the_payload_is_the_sensors_error(self):
         self.bad.value = 10**90
@@ -204,6 +194,7 @@ class Info(AppTest):
         self.assertEqual(info["heap_free"], 100000)
         self.assertEqual(info["readings"], {"temp": 5, "heap": 5, "uptime": 5, "rssi": 5})
         self.assertEqual(info["unsent"], 0)
+        self.assertIsNone(info["outbox"])
         for key in ("machine", "micropython", "unats", "sensor_errors", "faults", "disconnected"):
             self.assertIn(key, info)
 
@@ -214,7 +205,8 @@ class Hello(AppTest):
         self.client.lose(OSError(104))
         self.run_for(2 * PERIOD_MS)
         first, second = self.hellos()
-        expected = {"board": "fake", "reset": "power-on", "connections": 1, "disconnected": None}
+        expected = {"board": "fake", "reset": "power-on", "up": 0, "boot": None}
+        expected.update({"connections": 1, "disconnected": None})
         self.assertEqual(first, expected)
         self.assertEqual(second["connections"], 2)
         self.assertIn("OSError: ", second["disconnected"])
@@ -236,7 +228,9 @@ class Hello(AppTest):
 
 class Allocation(AppTest):
     def test_a_turn_takes_nothing_from_the_heap(self):
-        self.make(put=lambda subject, payload: True)
+        outbox = FakeOutbox(None)
+        outbox.put = lambda subject, payload: True
+        self.make(outbox=outbox)
         self.client.connected = True
         self.client.state = unats.CONNECTED
         self.client.poll = lambda timeout_ms: 0
@@ -306,6 +300,107 @@ class Outages(AppTest):
         self.assertTrue(self.client.longest_wait_ms <= 250, self.client.longest_wait_ms)
 
 
+class WithOutbox(AppTest):
+    def setUp(self):
+        self.make([("a", FakeSensor(1))], outbox=True)
+
+    def readings(self):
+        return [json.loads(text) for text in self.client.texts("sensors.dev.a")]
+
+    def test_readings_go_through_it(self):
+        self.run_for(2 * PERIOD_MS)
+        self.assertEqual(self.client.texts("sensors.dev.a")[0], '{"v":1,"seq":1,"up":0,"boot":3}')
+        self.assertTrue(self.outbox.polls > 2)
+
+    def test_what_is_due_before_the_first_connection_is_taken_and_tells_when(self):
+        self.client.server = False
+        self.run_for(5 * PERIOD_MS - 100)
+        self.assertEqual(len(self.outbox), 5)
+        self.client.server = True
+        self.run_for(PERIOD_MS)
+        self.assertEqual([r["seq"] for r in self.readings()], list(range(1, 7)))
+        self.assertEqual([r["up"] for r in self.readings()], list(range(6)))
+        self.assertEqual(self.app.unsent, 0)
+
+    def test_none_is_missing_after_an_outage_and_none_came_late_or_twice(self):
+        self.run_for(3 * PERIOD_MS)
+        self.client.server = False
+        self.client.lose(OSError(104))
+        self.run_for(20 * PERIOD_MS)
+        self.client.server = True
+        self.run_for(3 * PERIOD_MS)
+        readings = self.readings()
+        self.assertEqual([r["seq"] for r in readings], list(range(1, len(readings) + 1)))
+        self.assertTrue(len(readings) >= 25, len(readings))
+        self.assertEqual([r["up"] for r in readings], list(range(len(readings))))
+
+    def test_without_network_it_is_served_and_the_watchdog_is_fed(self):
+        self.board.network = False
+        self.run_for(10 * PERIOD_MS - 100)
+        self.assertEqual(len(self.outbox), 10)
+        self.assertTrue(self.outbox.polls > 30)  # it writes to flash then
+        self.assertTrue(self.board.longest_hunger_ms <= 500, self.board.longest_hunger_ms)
+
+    def test_flash_that_takes_its_time_does_not_starve_the_watchdog(self):
+        self.board.network = False
+        self.outbox.poll = lambda: self.clock.sleep_ms(1500)
+        self.run_for(20 * PERIOD_MS)
+        self.assertTrue(self.board.longest_hunger_ms <= 2000, self.board.longest_hunger_ms)
+        self.assertEqual(self.app.faults, 0)
+
+    def test_what_it_does_not_take_is_counted(self):
+        self.outbox.size = 2
+        self.client.server = False
+        self.run_for(5 * PERIOD_MS - 100)
+        self.assertEqual(self.app.unsent, 3)
+
+    def test_its_figures_are_in_info(self):
+        self.run_for(3 * PERIOD_MS - 100)
+        info = json.loads(self.ask("info")[0])
+        expected = dict.fromkeys(("waiting", "resent", "dropped", "damaged", "rejected", "unverified"), 0)
+        expected.update({"ack": "stream", "acked": 3, "unconfirmed": 0, "error": None})
+        self.assertEqual(info["outbox"], expected)
+        self.assertEqual((info["boot"], self.hellos()[0]["boot"]), (3, 3))
+
+    def test_a_refusal_is_told_once_and_readings_are_kept(self):
+        self.run_for(PERIOD_MS - 100)
+        for _ in range(3):  # each try gives another one, of the same text
+            self.outbox.last_error = unats.NoResponders("no stream takes this subject")
+            self.run_for(PERIOD_MS)
+        errors = [json.loads(text) for text in self.client.texts("devices.dev.error")]
+        self.assertEqual(len(errors), 1)
+        self.assertIn("no stream takes this subject", errors[0]["outbox"])
+        self.assertEqual(errors[0]["waiting"], 1)
+        self.assertEqual(len([text for text in self.said if "not accepted" in text]), 1)
+        self.outbox.last_error = None
+        self.run_for(PERIOD_MS)
+        self.assertEqual([r["seq"] for r in self.readings()], [1, 2, 3, 4, 5])
+
+    def test_one_that_fails_does_not_end_the_loop_and_leaves_the_watchdog_hungry(self):
+        self.run_for(PERIOD_MS - 100)
+        fed = self.board.fed_at
+        self.outbox.poll_error = MemoryError()
+        self.run_for(3 * PERIOD_MS)
+        self.assertTrue(self.app.faults > 0)
+        self.assertEqual(self.board.fed_at, fed)
+
+    def test_ctrl_c_puts_what_waits_into_flash(self):
+        self.client.server = False
+        self.run_for(2 * PERIOD_MS - 100)
+        self.client.poll_error = KeyboardInterrupt()
+        self.app.start = lambda: None
+        self.app.run()
+        self.assertEqual(len(self.outbox.in_flash), 2)
+        self.assertTrue(self.client.closed)
+
+    def test_it_is_said_when_flash_does_not_take_them(self):
+        self.outbox.flash_works = False
+        self.client.server = False
+        self.run_for(PERIOD_MS - 100)
+        self.app.stop()
+        self.assertIn("1 readings are in RAM only", self.said)
+
+
 class Faults(AppTest):
     def test_an_exception_in_the_loop_is_counted_and_the_loop_goes_on(self):
         self.run_for(600)
@@ -321,7 +416,7 @@ class Faults(AppTest):
             raise MemoryError()
 
         self.run_for(600)
-        self.app._say = say
+        self.app.say = say
         self.client.poll_error = MemoryError()
         self.run_for(1000)
         self.client.poll_error = None

@@ -54,6 +54,7 @@ class FakeMachine:
     ADC = FakeAdc
     PWRON_RESET = 1
     WDT_RESET = 3
+    DEEPSLEEP_RESET = 4
     cause = 1
 
     def __init__(self):
@@ -64,6 +65,26 @@ class FakeMachine:
 
     def reset_cause(self):
         return self.cause
+
+    # Sleeping moves `clock`; a light sleep may be ended early.
+
+    clock = None
+    early = 0
+
+    def lightsleep(self, ms):
+        if ms >= 4294967:
+            raise ValueError("sleep too long")
+        if self.early:
+            self.early -= 1
+            ms = 1
+        self.clock.now += ms
+
+    def deepsleep(self, ms):
+        self.clock.now += ms
+        raise SystemExit("deepsleep")
+
+    def reset(self):
+        raise SystemExit("reset")
 
 
 class FakeWlan:
@@ -256,12 +277,88 @@ class Hardware(unittest.TestCase):
         board.release_watchdog()
         self.assertIsNone(board._watchdog)
 
+    def test_the_watchdog_is_patient_where_connecting_takes_long(self):
+        for kind, longest in ((Rp2, 8388), (Esp32, 60000)):
+            board = kind(config(creds="c"), FakeClock())
+            board.start_watchdog()
+            self.assertTrue(8000 <= board._watchdog.timeout <= longest)
+            self.assertTrue(kind is Rp2 or board._watchdog.timeout == longest)
+
+    def test_the_clock_is_set_by_the_given_server(self):
+        class Ntptime:
+            calls = []
+
+            def settime(self):
+                self.calls.append((self.host, self.timeout))
+
+        sys.modules["ntptime"] = fake = Ntptime()
+        try:
+            self.board.set_clock("10.0.0.1")
+        finally:
+            del sys.modules["ntptime"]
+        self.assertEqual(fake.calls, [("10.0.0.1", 1)])
+        self.assertRaises(OSError, Board(config(), FakeClock()).set_clock, "10.0.0.1")
+
     def test_network(self):
         self.assertEqual(self.board.network_up(), False)
         self.assertIsNone(self.board.rssi())
         self.board._wifi._wlan.there = True
         self.assertEqual(self.board.network_up(), True)
         self.assertEqual(self.board.rssi(), -61)
+
+
+class Sleep(unittest.TestCase):
+    def sleep(self, kind, ms):
+        """Let a board of this kind sleep; return it, and how it ended."""
+        machine.clock = FakeClock(5)
+        machine.mem32.clear()
+        board = kind(config(), machine.clock)
+        board.start_watchdog()
+        try:
+            board.deep_sleep(ms)
+        except SystemExit as end:
+            return board, end.args[0]
+
+    def test_the_radio_is_off_and_the_watchdog_cannot_bite(self):
+        for kind in (Rp2, Esp32):
+            board, _ = self.sleep(kind, 60000)
+            self.assertEqual(board._wifi._wlan.calls[-1], ("active", False))
+            patient = list(machine.mem32.values()) == [1 << 30] or board._watchdog.timeout > 1000000
+            self.assertTrue(patient)
+
+    def test_a_radio_that_cannot_be_switched_off_does_not_keep_it_awake(self):
+        def active(wlan, on):
+            if not on:
+                raise OSError("busy")
+
+        kept = FakeWlan.active
+        FakeWlan.active = active
+        try:
+            self.assertEqual(self.sleep(Esp32, 60000)[1], "deepsleep")
+        finally:
+            FakeWlan.active = kept
+
+    def test_an_esp32_sleeps_by_itself(self):
+        _, end = self.sleep(Esp32, 86400000)
+        self.assertEqual((end, machine.clock.now), ("deepsleep", 86400005))
+
+    def test_a_pico_sleeps_longer_than_its_longest_nap(self):
+        _, end = self.sleep(Rp2, 86400000)
+        self.assertEqual((end, machine.clock.now), ("reset", 86400005))
+
+    def test_a_pico_that_is_woken_too_early_goes_on_sleeping(self):
+        machine.early = 3
+        _, end = self.sleep(Rp2, 60000)
+        self.assertEqual((end, machine.early, machine.clock.now), ("reset", 0, 60005))
+
+    def test_the_end_of_a_sleep_is_recognised(self):
+        pico, other = Rp2(config(), FakeClock()), Esp32(config(), FakeClock())
+        machine.cause = machine.WDT_RESET
+        self.assertEqual((pico.slept(), other.slept()), (True, False))
+        machine.cause = machine.DEEPSLEEP_RESET
+        self.assertEqual((pico.slept(), other.slept()), (False, True))
+        machine.cause = machine.PWRON_RESET
+        self.assertEqual((pico.slept(), other.slept()), (False, False))
 
 
 class Pico(unittest.TestCase):
@@ -377,6 +474,14 @@ class Simulated(unittest.TestCase):
             self.board.feed()
         self.assertEqual(Unix(config(), self.clock).reset_cause(), "watchdog")
         self.assertEqual(Unix(config(), self.clock).reset_cause(), "power-on")
+
+    def test_sleep_ends_the_process_and_tells_whoever_starts_it_again(self):
+        with self.assertRaises(SystemExit):
+            self.board.deep_sleep(60000)
+        with open("asleep") as file:
+            self.assertEqual(file.read(), "60000")
+        self.assertTrue(Unix(config(), self.clock).slept())
+        self.assertFalse(Unix(config(), self.clock).slept())
 
 
 if __name__ == "__main__":

@@ -45,6 +45,44 @@ class Values(unittest.TestCase):
         self.assertEqual(found, [])
         self.assertEqual(mistakes(token="t"), [])
 
+    def test_outbox(self):
+        for kind in ("none", "stream", "off"):
+            self.assertEqual(mistakes(outbox=kind), [])
+        self.assertEqual(mistakes(outbox="stream", outbox_ram=512, outbox_flash=8192, sync_s=5), [])
+        self.assertEqual(mistakes(outbox_flash=0), [])
+        for kind in ("Stream", "", None, True, False, 3, []):
+            self.assert_wrong(mistakes(outbox=kind), "outbox", '"none", "stream" or "off"')
+
+    def test_sizes(self):
+        for field, low, high in (("outbox_ram", "512", "32768"), ("outbox_flash", "8192", "16777216")):
+            for size in (int(low) - 1, int(high) + 1, -1):
+                self.assert_wrong(mistakes(**{field: size}), field, low, high, "bytes")
+            for size in ("4096", 4096.0, True, False, None, []):
+                self.assert_wrong(mistakes(**{field: size}), field, "whole number")
+
+    def test_what_has_no_effect_without_an_outbox(self):
+        for field, value in (("outbox_ram", 4096), ("outbox_flash", 8192), ("sync_s", 60)):
+            self.assert_wrong(mistakes(outbox="off", **{field: value}), field, "no effect")
+
+    def test_sleep(self):
+        self.assertEqual(mistakes(sleep_s=60), [])
+        self.assertEqual(mistakes(sleep_s=86400, awake_s=600, outbox="stream"), [])
+        for seconds in (0, 0.5, 86401):
+            self.assert_wrong(mistakes(sleep_s=seconds), "sleep_s", "between 1 and 86400")
+        for seconds in ("60", True, None):
+            self.assert_wrong(mistakes(sleep_s=seconds), "sleep_s", "number of seconds")
+        self.assert_wrong(mistakes(sleep_s=60, awake_s=1), "awake_s", "between 2 and 600")
+        self.assert_wrong(mistakes(awake_s=10), "awake_s", "sleep_s")
+        self.assert_wrong(mistakes(sleep_s=60, period_s=10), "period_s", "sleep_s")
+
+    def test_a_board_that_sleeps_needs_flash_for_its_readings(self):
+        self.assert_wrong(mistakes(sleep_s=60, outbox="off"), "outbox", "lost")
+        self.assert_wrong(mistakes(sleep_s=60, outbox_flash=0), "outbox_flash", "RAM")
+
+    def test_sync(self):
+        for seconds in (0, 86401):
+            self.assert_wrong(mistakes(sync_s=seconds), "sync_s", "between 1 and 86400")
+
     def test_not_an_object(self):
         for values in ([], "x", 3, None):
             self.assert_wrong(settings.check(values), "the file", "one JSON object")
@@ -103,6 +141,48 @@ class Values(unittest.TestCase):
         self.assert_wrong(mistakes(token="t", user="u", password="p"), "user", "token")
         self.assert_wrong(mistakes(token=3), "token", "text")
         self.assert_wrong(mistakes(token=""), "token", "empty", "leave")
+
+    def test_security(self):
+        for values in (
+            {"ca": "ca.der"},
+            {"ca": "ca.pem", "cert": "c.der", "key": "k.der", "tls_first": True, "ntp": "10.0.0.1"},
+            {"creds": "d.creds", "inbox": "_INBOX.d"},
+            {"nkey": "d.nk"},
+            {"server": ["tls://a", "nats://b:1"], "ca": "ca.der", "creds": "d.creds", "ntp": "pool.ntp.org"},
+            {"outbox": "stream", "stream": "READINGS"},
+        ):
+            self.assertEqual(mistakes(**values), [], values)
+
+    def test_tls_needs_whom_to_trust(self):
+        for server in ("tls://h", ["nats://a", "tls://b:4222"]):
+            self.assert_wrong(mistakes(server=server), "ca", "is missing", "tls://")
+        for field, value in (("tls_first", True), ("ntp", "h")):
+            self.assert_wrong(mistakes(**{field: value}), field, "no effect")
+
+    def test_only_one_kind_of_credentials(self):
+        self.assert_wrong(mistakes(creds="c", token="t"), "creds", "token")
+        self.assert_wrong(mistakes(nkey="n", creds="c"), "nkey", "creds")
+        self.assertEqual([f for f, _ in mistakes(nkey="n", user="u", password="p")], ["nkey"])
+        self.assert_wrong(mistakes(ca="c", cert="c"), "cert", "key")
+        self.assert_wrong(mistakes(ca="c", key="c"), "cert", "key")
+
+    def test_a_file_is_named_and_its_secret_is_not_told(self):
+        seed = "SU" + "A" * 56
+        for value in (seed, "-----BEGIN PRIVATE KEY-----", "a\nb", "x" * 101):
+            found = mistakes(nkey=value)
+            self.assert_wrong(found, "nkey", "name of a file")
+            self.assertFalse(value in str(found))
+        for value in ("", 5, None, []):
+            self.assertEqual([f for f, _ in mistakes(creds=value)], ["creds"])
+
+    def test_names_for_the_security(self):
+        for value in ("a:123", "ntp://a", "a b", "", 5):
+            self.assertEqual([f for f, _ in mistakes(ca="ca", ntp=value)], ["ntp"], value)
+        for value in ("", ".a", "a.", "a..b", "_INBOX.*", ">", "a b", 5):
+            self.assertEqual([f for f, _ in mistakes(inbox=value)], ["inbox"], value)
+        for value in ("", "a.b", "a b", "*", 5):
+            self.assertEqual([f for f, _ in mistakes(outbox="stream", stream=value)], ["stream"], value)
+        self.assert_wrong(mistakes(stream="READINGS"), "stream", "no effect")
 
     def test_wifi(self):
         self.assert_wrong(without("wifi_ssid"), "wifi_ssid", "missing", "Wi-Fi")
@@ -173,6 +253,22 @@ class File(unittest.TestCase):
         self.assertIsNone(loaded.device)
         self.assertIsNone(loaded.user)
 
+    def test_the_outbox_by_default_needs_nothing_on_the_server(self):
+        self.write(json.dumps(GOOD))
+        loaded = settings.load(FILE)
+        self.assertEqual((loaded.outbox, loaded.outbox_ram, loaded.outbox_flash), ("none", 4096, 262144))
+        self.assertEqual((loaded.sync_ms, loaded.sleep_ms), (None, None))
+
+    def test_with_a_stream_readings_are_in_flash_after_a_minute(self):
+        for given, sync_ms in (({}, 60000), ({"sync_s": 2.5}, 2500)):
+            self.write(json.dumps(dict(GOOD, outbox="stream", **given)))
+            self.assertEqual(settings.load(FILE).sync_ms, sync_ms)
+
+    def test_loads_times_of_sleeping(self):
+        self.write(json.dumps(dict(GOOD, sleep_s=90)))
+        loaded = settings.load(FILE)
+        self.assertEqual((loaded.sleep_ms, loaded.awake_ms), (90000, 30000))
+
     def test_loads_what_is_given(self):
         given = dict(GOOD)
         given.update({"server": ["a:1", "b:2"], "period_s": 0.25, "device": "d", "token": "t"})
@@ -181,6 +277,25 @@ class File(unittest.TestCase):
         self.assertEqual(loaded.servers, ["a:1", "b:2"])
         self.assertEqual(loaded.period_ms, 250)
         self.assertEqual((loaded.device, loaded.token), ("d", "t"))
+
+    def test_files_that_are_named_must_be_on_the_board(self):
+        values = dict(GOOD, ca="ca-test.der", creds="d-test.creds")
+        for present, missing in ((), ["ca", "creds"]), (("ca-test.der",), ["creds"]), (("ca-test.der", "d-test.creds"), []):
+            for name in present:
+                with open(name, "w") as file:
+                    file.write("x")
+            self.write(json.dumps(values))
+            self.assertEqual(settings.load(FILE).ca, "ca-test.der")  # elsewhere they need not be
+            try:
+                settings.load(FILE, True, True)
+                found = []
+            except settings.SettingsError as error:
+                found = sorted([field for field, text in error.mistakes if "not on the board" in text])
+            self.assertEqual(found, missing)
+
+    def test_connecting_is_slow_with_tls_or_a_signature(self):
+        for changes, slow in (({}, False), ({"ca": "c"}, True), ({"creds": "c"}, True), ({"nkey": "n"}, True)):
+            self.assertEqual(settings.Settings(dict(GOOD, **changes)).is_slow, slow)
 
     def test_broken_json(self):
         self.assert_refused('{"server: "x"}', FILE, "not valid JSON")

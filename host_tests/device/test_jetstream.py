@@ -202,6 +202,25 @@ class Api(WithServer):
         none = {"error": {"code": 404, "err_code": 10037, "description": "no message found"}}
         self.assertEqual(self.last_id(names, none), (b"", None))
 
+    def direct(self, block, body=b""):
+        self.net.on_write = None
+        self.assertTrue(self.js.last_id(SUBJECT, self.take, stream="R"))
+        self.nc.poll()
+        question = [line for line in lines(self.net.sent()) if b"DIRECT" in line].pop().split()
+        self.assertEqual(question[1], b"$JS.API.DIRECT.GET.R." + SUBJECT.encode())
+        text = "HMSG %s %d %d %d\r\n" % (question[2].decode(), self.sid(), len(block), len(block) + len(body))
+        self.net.feed(text.encode() + block + body + b"\r\n")
+        self.nc.poll()
+        return self.results.pop()
+
+    def test_the_last_id_on_a_subject_of_a_stream_that_is_named(self):
+        self.assertEqual(self.direct(b"NATS/1.0\r\nNats-Msg-Id: dev-7\r\nUnit: C\r\n\r\n", b"21"), (b"dev-7", None))
+        self.assertEqual(self.direct(b"NATS/1.0\r\nUnit: C\r\n\r\n", b"21"), (b"", None))
+        self.assertEqual(self.direct(b"NATS/1.0 404 Message Not Found\r\n\r\n"), (b"", None))
+        for status, kind in ((b"503", unats.NoResponders), (b"408 Bad Request", unats.Error)):
+            id, error = self.direct(b"NATS/1.0 %s\r\n\r\n" % status)
+            self.assertEqual((id, type(error)), (b"", kind))
+
     def test_the_last_id_can_not_be_found_out(self):
         down = {"error": {"code": 503, "err_code": 10008, "description": "JetStream system temporarily unavailable"}}
         for answers in ((down,), ({"streams": ["R"]}, down)):

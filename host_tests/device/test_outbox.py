@@ -94,6 +94,23 @@ class Arguments(WithClient):
         for device in ("a b", "a.b", "a\r\nb", "a:b", "\xe4"):
             with self.assertRaises(ValueError):
                 Outbox(self.nc, device)
+            with self.assertRaises(ValueError):
+                self.outbox(stream=device)
+
+    def test_confirmations_come_to_the_clients_own_inbox(self):
+        for ack in ("stream", "none"):
+            for prefix in ("in", "_INBOX.dev", "a.b.c"):
+                self.begin_again()
+                self.nc.inbox_prefix = prefix
+                outbox = self.outbox(ack=ack)
+                self.put(outbox, 0, 1, 2)
+                self.nc.up()
+                self.run_until_empty(outbox)
+                for _ in range(3):
+                    outbox.poll()
+                    self.nc.serve()
+                self.assertEqual((outbox.stats.acked, outbox.stats.resent), (3, 0))
+                self.assertEqual(self.nc.texts(), texts(0, 1, 2))
 
     def test_bad_readings_are_refused_and_nothing_is_kept_of_them(self):
         outbox = self.outbox(ring=bytearray(300), max_payload=100)
@@ -501,6 +518,32 @@ class BeyondTheDuplicateWindow(WithClient):
         self.run_until_empty(outbox)
         self.check_stored(*range(8))
         self.assertEqual(self.nc.questions, [])
+
+    def test_a_stream_that_is_named_is_asked_for_ones_own_subjects_only(self):
+        outbox = self.lost_acks(stream="S")
+        for _ in range(70):
+            self.clock.sleep_ms(1000)
+            outbox.poll()
+        self.nc.forget_ids()
+        self.nc.up()
+        self.run_until_empty(outbox)
+        self.check_stored(*range(8))
+        self.assertEqual(sorted(self.nc.questions), ["$JS.API.DIRECT.GET.S.s.%d" % i for i in range(2)])
+        self.assertEqual(outbox.stats.unverified, 0)
+
+    def test_a_named_stream_that_holds_nothing_of_it_or_does_not_answer(self):
+        for gone in ([], None):
+            self.begin_again()
+            outbox = self.lost_acks(stream="S")
+            for _ in range(70):
+                self.clock.sleep_ms(1000)
+                outbox.poll()
+            self.nc.stored = []
+            self.nc.no_api = gone is None
+            self.nc.up()
+            self.run_until_empty(outbox)
+            self.check_stored(*range(1, 8))
+            self.assertEqual(outbox.stats.unverified > 0, self.nc.no_api)
 
     def test_later_the_stream_is_asked_once_for_each_subject(self):
         outbox = self.lost_acks()

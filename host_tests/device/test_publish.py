@@ -196,6 +196,34 @@ class NotConnected(Case):
         nc.close()
         self.check(nc)
 
+    def test_misuse_is_misuse_all_the_same(self):
+        nc = self.connected()
+        nc.publish("kept", b"hi")
+        self.net.on_writes(OSError(errno.ECONNRESET, "ECONNRESET"))
+        self.settle(nc)
+        self.assertFalse(nc.connected)
+        for nc in (nc, self.client()):
+            for text in Refusing.BAD:
+                self.assertRaises(ValueError, nc.publish, text, b"hi")
+                self.assertRaises(ValueError, nc.publish, text, bytes(5000))
+                if text:
+                    self.assertRaises(ValueError, nc.publish, "a", b"hi", text)
+            self.assertRaises(ValueError, nc.publish, "a", 5)
+            self.assertRaises(ValueError, nc.publish, "a", b"hi", None, {"a b": "c"})
+            self.assertEqual(nc.stats.dropped, 0)
+
+    def test_looking_for_misuse_leaves_what_is_queued_as_it_is(self):
+        nc = self.connected()
+        nc.publish("kept", b"hi")
+        self.net.on_writes(OSError(errno.ECONNRESET, "ECONNRESET"))
+        self.net.next_connection()
+        self.net.handshake()
+        self.settle(nc)
+        nc.publish("a.longer.subject", b"not taken")
+        self.poll_until(nc, lambda: nc.connected)
+        nc.poll()
+        self.assertTrue(self.sent().endswith(b"PING\r\nPUB kept 2\r\nhi\r\n"), self.sent())
+
 
 class Full(Case):
     """The queue is as long as tx_size."""
@@ -344,6 +372,27 @@ class Large(Case):
         self.assertTrue(b"large" not in self.sent(), "a message that was reported as not sent")
         self.assertEqual(b"PUB a 5\r\nsmall\r\n" in self.sent(), queued)
         self.assertTrue(self.sent().endswith(b"PUB a 5\r\nagain\r\n"))
+
+    def test_whatever_is_raised_within_it_nothing_follows_half_of_it(self):
+        for error in (KeyboardInterrupt(), MemoryError("memory allocation failed"), RuntimeError("of a transport")):
+            self.start()
+            nc = self.connected(tx_size=64)
+            self.net.next_connection()
+            self.net.handshake()
+            self.net.on_writes(100, 100, error)
+            try:
+                self.assertTrue(nc.publish("a", pattern(1000)) is False)
+            except (KeyboardInterrupt, RuntimeError):
+                pass
+            self.assertEqual(self.sent(), b"PUB a 1000\r\n" + pattern(100))
+            self.assertFalse(nc.connected)
+            self.assertTrue(nc.publish("b", b"hi"))
+            self.assertTrue(nc.publish("c", b"hi", "r"))
+            self.assertTrue(nc.publish("d", pattern(1000)) is False)
+            self.assertEqual(self.sent(), b"PUB a 1000\r\n" + pattern(100))
+            self.poll_until(nc, lambda: nc.stats.reconnects)
+            nc.poll()
+            self.assertTrue(self.sent().endswith(b"PING\r\nPUB b 2\r\nhi\r\nPUB c r 2\r\nhi\r\n"), self.sent())
 
     def test_from_a_handler(self):
         nc = self.connected(tx_size=64)

@@ -138,7 +138,11 @@ class Waiting(Requests):
         self.nc = self.connected(rx_size=64)
         self.begin()
         self.answer = lambda inbox: self.reply(pattern(1000), inbox)
-        self.assertRaises(unats.Error, self.nc.request, "q", b"", 500)
+        try:
+            self.nc.request("q", b"", 500)
+            self.fail("there was no reply that fits")
+        except unats.Timeout as e:
+            self.assertTrue("rx_size" in str(e), repr(e))
         self.assertEqual(self.nc.stats.oversize, 1)
         self.answer = lambda inbox: self.reply(b"small", inbox)
         self.assertEqual(self.nc.request("q").data, b"small")
@@ -154,6 +158,29 @@ class Waiting(Requests):
         self.poll_until(self.nc, lambda: self.nc.connected)
         self.assertEqual(self.nc.request("q").data, b"yes")
         self.assertEqual(self.sent().count(b"SUB _INBOX."), 1)
+
+
+class InboxPrefix(Requests):
+    """Where others of the same account may not listen."""
+
+    def test_replies_come_to_an_inbox_of_ones_own(self):
+        for prefix in ("_INBOX.dev-1", "in", b"a.b.c.d"):
+            self.start()
+            self.nc = self.connected(inbox_prefix=prefix)
+            self.begin()
+            self.answer = lambda inbox: self.net.feed(message(1, inbox[-1:].encode(), inbox))
+            for number in b"1", b"2":
+                self.assertEqual(self.nc.request("q").data, number)
+            prefix = prefix if isinstance(prefix, str) else prefix.decode()
+            sub = ("SUB %s." % prefix).encode()
+            self.assertTrue(sub in self.sent())
+            for inbox in self.inboxes:
+                self.assertTrue(inbox.startswith(prefix + "."))
+                self.assertEqual(len(inbox.split(".")), len(prefix.split(".")) + 2)
+
+    def test_prefixes_that_are_none(self):
+        for prefix in ("", "a b", "a..b", ".a", "a.", "_INBOX.*", "_INBOX.>", ">", "a*", "a\r\nb", "a\x7f", None, 5):
+            self.assertRaises(ValueError, lambda: self.client(inbox_prefix=prefix))
 
 
 class NotWaiting(Requests):
@@ -191,6 +218,16 @@ class NotWaiting(Requests):
         self.assertEqual(self.nc.stats.dropped, 2)
         self.poll_until(self.nc, lambda: self.elapsed(0) > 10000, 1000)
         self.assertEqual(self.got, [b"0", b"1", b"2"], "it was complete, so no None")
+
+    def test_all_replies_that_come_in_time(self):
+        self.ask(max_msgs=0, timeout_ms=500)
+        self.nc.poll()
+        for i in range(5):
+            self.reply(b"%d" % i, self.inboxes[0])
+        self.settle(self.nc)
+        self.assertEqual(self.got, [b"0", b"1", b"2", b"3", b"4"])
+        self.poll_until(self.nc, lambda: len(self.got) == 6)
+        self.assertEqual(self.got[5], None)
 
     def test_none_on_timeout(self):
         for now in (0, -1000):
@@ -296,6 +333,7 @@ class NotWaiting(Requests):
 
     def test_misuse(self):
         self.assertRaises(ValueError, self.nc.request, "q", handler=5)
+        self.assertRaises(ValueError, self.nc.request, "q", handler=self.on_reply, max_msgs=-1)
         self.assertRaises(ValueError, self.nc.request, "a b", handler=self.on_reply)
         self.poll_until(self.nc, lambda: self.elapsed(0) > 5000, 1000)
         self.assertEqual(self.got, [])

@@ -29,7 +29,8 @@ class poll:
 
     As on the Unix port an object's descriptor is looked up when it is registered: one that was
     closed without being unregistered answers POLLNVAL (32), and for a stranger as soon as that one
-    got its number. It is its own iterator for `ipoll`.
+    got its number. It is its own iterator for `ipoll`. An object with `_ready` (see `tls`) is asked what
+    it has by itself, and what to wait for on its descriptor.
     """
 
     def __init__(self):
@@ -62,16 +63,24 @@ class poll:
             raise TypeError("can't convert %s to int" % type(timeout_ms).__name__)
         poller = _select.poll()
         wanted = {}  # several entries may hold one descriptor
+        asked = {}  # of each entry: what it has by itself, and what it waits for
         for entry in self._entries.values():
+            asked[entry] = own, events = getattr(entry.obj, "_ready", lambda events: (0, events))(entry.events)
+            if own:
+                timeout_ms = 0
             if entry.fd >= 0:
-                wanted[entry.fd] = wanted.get(entry.fd, 0) | entry.events
+                wanted[entry.fd] = wanted.get(entry.fd, 0) | events
         for fd, events in wanted.items():
             poller.register(fd, events)
         found = dict(poller.poll(timeout_ms))
         always = POLLERR | POLLHUP | _select.POLLNVAL
         for entry in list(self._entries.values()):
-            events = found.get(entry.fd, 0) & (entry.events | always)
-            if events:
+            own, waits = asked[entry]
+            events = found.get(entry.fd, 0) & (waits | always)
+            if events & waits and waits != entry.events:
+                events |= entry.events  # as mbedTLS: any call makes the handshake go on
+            if own or events:
+                events |= own
                 yield entry, events
 
     def poll(self, timeout_ms=-1):

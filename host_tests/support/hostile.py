@@ -45,6 +45,11 @@ class Connection:
         self.until(b"PING\r\n")
         self.send(b"PONG\r\n")
 
+    def secure(self, context):
+        """From here on TLS, by this ssl.SSLContext of a server; what was received in clear is forgotten."""
+        self._socket = context.wrap_socket(self._socket, server_side=True)
+        self.received, self._seen = b"", 0
+
     def hold(self):
         """Read on, answer nothing, until the client closes."""
         while True:

@@ -79,6 +79,11 @@ class Board:
         self._process.stdin.write(repr((how, code)) + "\n")
         self._process.stdin.flush()
 
+    @property
+    def busy(self):
+        """Whether what was started goes on, and has said nothing."""
+        return self._lines.empty()
+
     def result(self):
         """The value of the expression that was started; BoardError if it raised."""
         said = ""
@@ -119,6 +124,11 @@ class Board:
     def files(self):
         """How many files and sockets the process has open."""
         return len(os.listdir("/proc/%d/fd" % self._process.pid))
+
+    def kill(self):
+        """kill -9."""
+        self._process.kill()
+        self._process.wait()
 
     def stop(self):
         self._process.stdin.close()  # ends its loop

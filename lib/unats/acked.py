@@ -9,6 +9,7 @@ once; only digits in them change.
 import utime
 from micropython import const
 
+from .errors import Error
 from .ids import random_hex, write_hex
 from .spool import is_over
 from .stored import Stored, refusal  # here, and not in the field when they are needed
@@ -18,24 +19,27 @@ _RETRY_MS = const(1000)  # after a refusal; doubles, up to
 _MAX_RETRY_MS = const(30000)
 _TOO_LARGE = const(10054)  # JetStream's err_code for a message over the stream's max_msg_size
 _NUMBERS = const(0x3FFFFFFF)
+_NO_HEADERS = Error("this server knows no headers, so it can't recognise what it has stored")
 
 
 class Acked:
     """Sends the readings of `spool`. See `unats.outbox`."""
 
-    def __init__(self, nc, spool, device, window, ack_ms, duplicate_window_ms, domain):
+    def __init__(self, nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream):
         self._nc = nc
         self._spool = spool
         self._window = window
         self._ack_ms = ack_ms
         self._age_ms = max(duplicate_window_ms // 2, 1)
-        self._stored = Stored(nc, domain, ack_ms, spool.stats)
+        self._stored = Stored(nc, domain, stream, ack_ms, spool.stats)
         self.last_error = None
         self._make_header(device)
-        inbox = "_INBOX." + random_hex(22)
+        inbox = "%s.%s" % (nc.inbox_prefix, random_hex(22))
+        self._token_at = inbox.count(".") + 1
         self._reply = bytearray((inbox + ".00000000").encode())
         self._token = bytearray(8)
         self._inbox = nc.subscribe(inbox + ".*", self._on_ack)
+        nc._out.passing.append(b" " + inbox.encode())  # or it would be before older readings that were lost
         self._first = self._count = self._sent = 0
         self._next = 0  # where the one after those sent is
         self._acks = 0  # bit i: the i-th is acknowledged, but an older one is not
@@ -59,6 +63,8 @@ class Acked:
 
     def close(self):
         self._inbox.unsubscribe()
+        mine = b" " + bytes(self._reply[:-9])
+        self._nc._out.passing = [reply for reply in self._nc._out.passing if reply != mine]
 
     def is_idle(self):
         """Whether all readings are acknowledged."""
@@ -86,16 +92,38 @@ class Acked:
         self._single = True
         self._stored.forget()
 
+    def greet(self, nc):
+        """A connection is being made: publish to `nc` what the stream need not be asked about.
+
+        A whole window at once: there is no time to see whether the first one is taken.
+        """
+        self.reconnected()
+        self._look_at_age()
+        self._single = False
+        usual, self._nc = self._nc, nc
+        try:
+            while nc.server.headers and self._may_send() and not self._aged and self._send():
+                pass
+        finally:
+            self._nc = usual
+
     # Sending
 
     def poll(self, connected):
         """Publish what may be published."""
+        self._look_at_age()
+        if not connected:
+            return
+        if not self._nc.server.headers:
+            self.last_error = _NO_HEADERS
+            return
+        self._look_at_time()
+        while self._may_send() and self._send():
+            pass
+
+    def _look_at_age(self):
         if self._count and is_over(self._age_at, self._age_ms):
             self._aged = max(self._aged, self._count)
-        if connected and self._nc.server.headers:
-            self._look_at_time()
-            while self._may_send() and self._send():
-                pass
 
     def _look_at_time(self):
         if self._retry_at is not None and is_over(self._retry_at, self._retry_ms):
@@ -208,7 +236,7 @@ class Acked:
         i = 0
         while i < self._count:
             write_hex(self._token, 0, self._first + i, 8)
-            if msg.token_equals(2, self._token):
+            if msg.token_equals(self._token_at, self._token):
                 return -1 if self._acks >> i & 1 else i
             i += 1
         return -1

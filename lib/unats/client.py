@@ -11,19 +11,19 @@ behaviour that of ADR-40.
 """
 
 import errno
-import random
 
 import utime
 from micropython import const
 
 from .errors import (
     CLOSED, CONNECTED, CONNECTING, DISCONNECTED, DRAINING, ERROR, LAME_DUCK, RECONNECTED,
-    RECONNECTING, AuthError, Error, NotConnected, ProtocolError, ServerError, Timeout,
+    RECONNECTING, AuthError, Error, NotConnected, ProtocolError, Timeout,
 )
 from .framer import ERR, INFO, PING, PONG, WRONG, Framer
-from .handshake import connect_line, quoted
+from .handshake import check, connect_line, refused, secure, server_error
 from .octets import octets
 from .servers import Servers
+from .stats import Stats
 from .wire import RESERVE, Outgoing
 
 try:
@@ -41,6 +41,7 @@ _UP = const(4)
 
 _POS = const(0)
 _END = const(1)  # the frames: see kernels.py, loop.py and scanner.py
+_ROOM = const(2)
 _BUSY = const(35)
 _MORE = const(36)
 _PONGS = const(37)
@@ -48,14 +49,11 @@ _UNANSWERED = const(38)
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
-_ROUNDS = const(8)  # how many full buffers are received in one turn
 _LONGEST_WAIT_MS = const(0x0FFFFFFF)  # ticks_add takes no more
 _SETTLED_MS = const(2000)  # a connection that broke before that counts as a failed attempt
 _FAILURES = (OSError, MemoryError)
 _RESTS = (errno.ENOBUFS, errno.ENOMEM)  # the network stack is out of memory, but will have some
-
-
-_COUNTERS = {"in_msgs": 6, "in_bytes": 7, "out_msgs": 4, "out_bytes": 5}  # in their frames
+_BLOCKS = (bytes, bytearray, memoryview)  # what headers are when they are ready-made
 
 
 def _no_hurry(now):
@@ -82,38 +80,17 @@ class Guard:
 
     def keep(self, error):
         """Note a failure, unless there is one already, or it is only for now."""
-        if self.error is None and getattr(error, "errno", 0) not in _RESTS:
+        if self.error is None and not (error.args and error.args[0] in _RESTS):
             self.error = error
-
-
-class Stats:
-    """Counters, from 0 when the client was made; also by subscript. They wrap at 2**30.
-
-    in_msgs, in_bytes: given to handlers, payload only. out_msgs, out_bytes: queued, with headers.
-    reconnects: connections after the first. dropped: messages not queued, not sent before
-    `close()`, or without a handler. oversize: messages skipped, being larger than `rx_size`.
-    """
-
-    def __init__(self, received, sent):
-        self._frames = {"in_msgs": received, "in_bytes": received, "out_msgs": sent, "out_bytes": sent}
-        self.reconnects = self.dropped = self.oversize = 0
-
-    def __getattr__(self, name):
-        if name not in _COUNTERS:
-            raise AttributeError(name)
-        return self._frames[name][_COUNTERS[name]]
-
-    def __getitem__(self, name):
-        return getattr(self, name)
 
 
 class Client:
     """A connection to NATS. Nothing happens before `connect()`; then call `poll()` all the time.
 
-    servers: a URL `nats://[user:password@|token@]host[:port]`, or a list of them.
+    servers: a URL `nats://[user:password@|token@]host[:port]`, or a list of them; or `tls://`.
     name: told to the server. user, password, token: credentials, where the URL has none.
-    auth: called as auth(nonce), returns (key, value) pairs to add to CONNECT.
-    tls: must be None.
+    auth: instead of these, credentials of `unats.auth`.
+    tls: `unats.tls.Tls(ca=...)`, or an SSLContext: TLS with every server, and nothing without it.
     rx_size: the largest message, headers and payload, that is delivered in one piece, in bytes.
     tx_size: bytes of messages that can be queued.
     ping_interval_ms, max_pings_out: a PING goes out that often, and if so many are unanswered when
@@ -124,6 +101,8 @@ class Client:
     randomize: shuffle the servers. ignore_discovered_servers: do not use those of the cluster that
     the server names in INFO (host and port; credentials are the client's own). echo: receive what this client itself publishes.
     verbose, pedantic: as in CONNECT. transport: see `unats.transport` (None: TCP).
+    inbox_prefix: what the subjects of replies begin with; one that only this client may subscribe to
+    keeps them from the others of its account.
     on_event: called as on_event(nc, event, detail); detail is the exception of DISCONNECTED and
     ERROR, the Subscription of OVERSIZE, otherwise None.
     ValueError: a bad URL or number.
@@ -134,23 +113,30 @@ class Client:
         rx_size=1024, tx_size=1024, ping_interval_ms=30000, max_pings_out=2,
         connect_timeout_ms=5000, reconnect_wait_ms=250, reconnect_max_wait_ms=30000,
         max_reconnects=-1, randomize=True, echo=True, verbose=False, pedantic=False,
-        transport=None, on_event=None, ignore_discovered_servers=False
+        transport=None, on_event=None, ignore_discovered_servers=False, inbox_prefix="_INBOX"
     ):
-        if min(rx_size, tx_size) < 64 or min(ping_interval_ms, connect_timeout_ms) < 1:
-            raise ValueError("rx_size and tx_size: at least 64 bytes; times: at least 1 ms")
-        for text in (name, user, password, token):
-            if text is not None:
-                quoted(text)  # ValueError
-        if tls is not None:
-            raise ValueError("tls: this client has no TLS")
-        if transport is None:
+        if min(rx_size, tx_size) < 64 or min(ping_interval_ms, connect_timeout_ms, max_pings_out) < 1:
+            raise ValueError("rx_size, tx_size: 64 or more; ping_interval_ms and such: 1 or more")
+        if min(reconnect_wait_ms, reconnect_max_wait_ms) < 0 or not (on_event is None or callable(on_event)):
+            raise ValueError("reconnect_wait_ms and such: 0 or more; on_event: a function, or None")
+        check(name, user, password, token, auth)
+        if inbox_prefix != "_INBOX":
+            from .ids import checked_prefix
+
+            inbox_prefix = checked_prefix(inbox_prefix)
+        self.inbox_prefix = inbox_prefix
+        self._servers = Servers(servers, randomize)
+        if tls is not None or self._servers.tls:
+            from .tls import secured
+
+            transport = secured(tls, transport, self._servers)
+        elif transport is None:
             from .transport import Tcp
 
             transport = Tcp()
         self._transport = transport
         self._readinto, self._send, self._wait = transport.readinto, transport.write, transport.wait
         self._hurry = getattr(transport, "hurry", _no_hurry)
-        self._servers = Servers(servers, randomize)
         self._discover = None if ignore_discovered_servers else self._servers.discovered, randomize
         self._options = ("verbose", verbose), ("pedantic", pedantic), ("echo", echo), ("name", name)
         self._credentials = user, password, token, auth
@@ -177,6 +163,8 @@ class Client:
         self._owed = self._news = False  # PING, PONG, or, if _news, subscriptions are to be queued
         self._owed_pings = self._owed_pongs = 0
         self._pings = 0  # sent on this connection
+
+    early = bytes  # called for messages that leave with CONNECT: none, but see `unats.early`
 
     # What is going on
 
@@ -224,7 +212,9 @@ class Client:
         if self._phase == _IDLE:
             self._deadline = utime.ticks_ms()
         if wait:
-            self._wait_connected(timeout_ms or self._connect_timeout * len(self._servers))
+            if timeout_ms is None:
+                timeout_ms = self._connect_timeout * len(self._servers)
+            self._wait_connected(timeout_ms)
 
     def _wait_connected(self, timeout_ms):
         until = self._in(timeout_ms)
@@ -263,16 +253,17 @@ class Client:
             self._await_open(min(left, wait))
         else:
             self._greet()
-            return receive(self, min(left, wait))
+            wait = min(left, wait)
+            return receive(self, wait) if self._subs is None else self._subs.hear(wait)
         return 0
 
     def _open(self):
         server = self._servers.next()
         self._deadline = self._in(self._connect_timeout)
-        self._framer.info.reset()
         self._phase = _OPENING
         transport = self._transport
         try:
+            self._framer.info.reset()
             transport.open(server.host, server.port)
             self._readinto, self._send = transport.readinto, transport.write
         except _FAILURES as e:
@@ -294,6 +285,16 @@ class Client:
                     return
                 self._chunk = self._chunk[n:] or next(self._greeting, b"")
 
+    def _introduce(self):
+        """Make CONNECT, and begin to send it; what the credentials raise ends this attempt alone."""
+        self._greeting = self._greeting_chunks()
+        try:
+            self._chunk = next(self._greeting)
+        except Exception as e:
+            self._net.error = refused(e)
+        self._deadline = self._in(self._connect_timeout)  # signing may have taken long
+        self._greet()
+
     def _greeting_chunks(self):
         chunk = connect_line(self, self._servers.current, self.server)
         for lines in self._subs.connected() if self._subs is not None else ():
@@ -301,7 +302,7 @@ class Client:
                 yield chunk
                 chunk = b""
             chunk += lines
-        yield chunk + b"PING\r\n"
+        yield chunk + self.early() + b"PING\r\n"
 
     def _up(self):
         """The server answered the first PING."""
@@ -332,9 +333,9 @@ class Client:
     def _lost(self, error):
         """Give the connection or the attempt up, and plan the next one."""
         if isinstance(error, MemoryError):
-            error = Error("out of memory while connecting to %s" % self._servers.current)
+            error = Error("out of memory: gave up the connection to %s" % self._servers.current)
         elif not isinstance(error, Error):
-            error = NotConnected(error.errno, str(self._servers.current))
+            error = NotConnected(error.args[0] if error.args else None, str(self._servers.current))
         if isinstance(error, NotConnected) and self._net.refusal is not None:
             error = self._net.refusal
         self.last_error = error
@@ -342,7 +343,7 @@ class Client:
         settled = was_up and (self._settled is None or self._left(self._settled) <= 0)
         give_up = self.state == DRAINING
         self._failures = 0 if settled else self._failures + 1
-        self._plan()
+        self._deadline = self._in(self._servers.wait(self._failures, self._retry))
         if was_up:
             self.state = RECONNECTING
         try:
@@ -367,15 +368,6 @@ class Client:
         self._out.rewind()
         if self._requests is not None:
             self._requests.lost()
-
-    def _plan(self):
-        """Set when to try again: the next server at once, but wait after each round of them."""
-        rounds, rest = divmod(self._failures, len(self._servers))
-        wait = 0
-        if rounds and not rest:
-            wait = min(self._retry[0] << min(rounds - 1, 16), self._retry[1])
-            wait -= random.getrandbits(24) % (wait // 2 + 1)
-        self._deadline = self._in(wait)
 
     def reconnect(self):
         """Leave this server for the next one, or try at once instead of waiting: by `poll()`.
@@ -470,7 +462,7 @@ class Client:
         self._net.keep(error)
         text = self._framer.salvage() if self._net.error is not None else None
         if text:
-            self._net.refusal = self._server_error(text)
+            self._net.refusal = server_error(text)
         return False
 
     def _closed(self):
@@ -500,16 +492,19 @@ class Client:
 
     def _on_info(self):
         info = self.server
-        if self._discover[0] is not None and info.connect_urls:
+        if self._phase == _INFO:
+            safe = False
+            with self._net:
+                safe = secure(self._transport, info, self._frame[_END] - self._frame[_POS])
+            if not safe:
+                return
+        if self._discover[0] is not None and info._new_urls:
+            info._new_urls = False
             self._discover[0](info.connect_urls, self._discover[1])
         if self._phase == _INFO:
-            if info.tls_required:
-                self._net.error = Error("%s requires TLS" % self._servers.current)
-                return
             self._phase = _GREETING
-            self._greeting = self._greeting_chunks()
-            self._chunk = next(self._greeting)
-            self._greet()
+            self.stats.dropped += self._out.resume(info.max_payload)
+            self._introduce()
             return
         if self._phase == _UP:
             self._out.open(info.max_payload)
@@ -522,18 +517,17 @@ class Client:
     def _on_err(self):
         """-ERR: most of them are the server's last words, and then it closes the connection."""
         text = self._framer.text()
-        error = self._server_error(text)
+        error = server_error(text)
         self.last_error = error
-        if not text.startswith(("Permissions Violation", "Invalid ")):
+        stays = text.startswith(("Permissions Violation", "Invalid ", "maximum subscriptions"))  # the connection does
+        if not stays:
             self._net.refusal = error
+        elif self._subs is not None:
+            self._subs.refused(error)
         if isinstance(error, AuthError):
             self._net.error = error
-        elif self._phase == _UP:
+        elif stays or self._phase == _UP:
             self._event(ERROR, error)
-
-    def _server_error(self, text):
-        auth = text.lower().split(" ", 1)[0] in ("authorization", "authentication", "user", "account")
-        return AuthError(text) if auth else ServerError(text)
 
     # Messages
 
@@ -542,8 +536,9 @@ class Client:
 
         Works at any time, also before connecting; survives reconnecting. queue: share the messages
         with the other members of this queue group. max_msgs: end after so many (0: never).
-        stream: messages larger than `rx_size` come in fragments (`msg.offset .size .total .last`),
-        instead of being skipped and counted. ValueError: not a valid subject or queue.
+        stream: messages larger than `rx_size` come in fragments of up to `rx_size` bytes
+        (`msg.offset .size .total .last`), instead of being skipped and counted.
+        ValueError: not a valid subject or queue.
         """
         if self._subs is None:
             from .subscription import Subscriptions
@@ -566,15 +561,18 @@ class Client:
             self._check_headers()
         if self._out.body() > self.server.max_payload > 0:
             raise ValueError("payload: larger than the server's max_payload")
-        if self.connected and (self._out.message(source, start, n) or self._crowded(source, start, n)):
-            return True
+        if self._tx_frame[_ROOM]:  # if not for long, what fits is kept for the next connection
+            if self._out.message(source, start, n) or self.connected and self._crowded(source, start, n):
+                return True
+        elif self._out.room(self._out.needs(n) - self._out.body()):
+            self._out.head(source, start, n)  # for its ValueError: misuse is that also now
         self.stats.dropped += 1
         return False
 
     def _check_headers(self):
         if self._phase == _UP and not self.server.headers:
             raise ValueError("headers: this server does not know them")
-        if isinstance(self._out.headers, dict):
+        if not isinstance(self._out.headers, _BLOCKS):
             from .headers import encode
 
             self._out.headers = encode(self._out.headers)
@@ -630,8 +628,8 @@ class Client:
         Without a handler it waits and returns the reply, a `Msg` of its own; `NoResponders` at
         once if nobody listens there, `Timeout`, `NotConnected` if the connection is or gets lost.
         With one it returns True (or False, as `publish`); `poll()` calls handler(msg) for each of
-        up to max_msgs replies (one with `msg.status` 503 if nobody listens), and handler(None)
-        when no more of them can come: time is up, or the connection was lost.
+        up to max_msgs replies (one with `msg.status` 503 if nobody listens; 0: for all that come in
+        time), and handler(None) when no more can come: time is up, or the connection was lost.
         ValueError: as `publish`; or waiting for it in a handler.
         """
         if self._requests is None:

@@ -24,11 +24,17 @@ class Error(OSError):
 
 
 class ServerError(Error):
-    """The server sent `-ERR`; the text is the server's own."""
+    """The server sent `-ERR`; the text is the server's own.
+
+    Of a permissions violation: `subject`, what was refused (bytes beyond ASCII are question marks);
+    `operation`, "publish" or "subscribe"; `subscription`, the refused `Subscription`. Else None.
+    """
+
+    subject = operation = subscription = None
 
 
 class AuthError(ServerError):
-    """The server refused the credentials, or they expired."""
+    """The server refused the credentials, or they expired; or its certificate cannot be trusted."""
 
 
 class ProtocolError(Error):

@@ -38,6 +38,7 @@ _UNANSWERED = const(38)
 _IN_INFO = const(1)  # a value of f[_MODE]
 
 _VIEWS = const(8)
+_MAX_TEXT = const(512)  # so much of an -ERR is kept
 _MAX_LINE = const(8192)  # twice what a nats-server allows itself
 
 
@@ -119,7 +120,7 @@ class Framer:
 
     def _text(self, start, end):
         self.buf[start] = 0  # `salvage` is not to find it again
-        text = bytes(self.buf[start + 4 : end]).strip(b" \t\r'")
+        text = bytes(self.buf[start + 4 : min(end, start + _MAX_TEXT)]).strip(b" \t\r'")
         return "".join([chr(c) if 31 < c < 127 else "?" for c in text])
 
     def salvage(self):

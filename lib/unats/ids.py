@@ -16,6 +16,16 @@ def random_hex(n):
     return "".join(["%x" % (b & 15) for b in source(n)])
 
 
+def checked_prefix(text):
+    """An inbox prefix as str; ValueError if no subject can begin with it. Allocates."""
+    from .subscription import check
+
+    text = check("inbox_prefix", text, False)
+    if "*" in text or ">" in text:
+        raise ValueError("inbox_prefix: a wildcard is in %r" % text)
+    return text
+
+
 def write_hex(buf, at, value, n):
     """Write value in n hexadecimal digits. Does not allocate."""
     while n:

@@ -67,13 +67,29 @@ class JetStream:
         body = "" if body is None else json.dumps(body)
         return self._request(self._prefix + name, body, None, handler, timeout_ms, dict)
 
-    def last_id(self, subject, handler, timeout_ms=5000):
+    def last_id(self, subject, handler, timeout_ms=5000, stream=None):
         """Ask for the `Nats-Msg-Id` of the last message that a stream holds on the subject.
 
         handler(id, error) is called with bytes, which are empty if there is no such message or it
         has no id. Returns False if it could not be queued.
+        stream: its name. Then there is one question only, `DIRECT.GET.<stream>.<subject>` (ADR-31), which
+        permissions can allow for single subjects; the stream must have `allow_direct`. If it is
+        replicated, a server may answer that is a moment behind.
         """
+        if stream is not None:
+            return self._direct("%sDIRECT.GET.%s.%s" % (self._prefix, stream, subject), handler, timeout_ms)
         return _LastId(self, subject, handler, timeout_ms).start()
+
+    def _direct(self, question, handler, timeout_ms):
+        def answered(msg):
+            found, error = b"", None
+            try:
+                found = _direct_id(self._answer(msg, question))
+            except (Error, ValueError) as e:
+                error = e
+            handler(found, error)
+
+        return self._nc.request(question, b"", timeout_ms, handler=answered)
 
     def _request(self, subject, payload, headers, handler, timeout_ms, kind):
         if handler is None:
@@ -137,6 +153,16 @@ class _LastId:
         if isinstance(error, JetStreamError) and error.code == 404:
             error = None  # there is none
         self._handler(_id_of(answer["message"]) if answer else b"", error)
+
+
+def _direct_id(msg):
+    """The id of a message as the stream holds it; none if it holds none (404)."""
+    if msg.status == 404:
+        return b""
+    if msg.status is not None:
+        raise Error("the stream answers with status %d" % msg.status)
+    found = (msg.headers or {}).get("Nats-Msg-Id", "")
+    return found.encode() if isinstance(found, str) else b""
 
 
 def _id_of(message):

@@ -33,6 +33,7 @@ _MORE = const(36)  # a handler raised: there may be whole messages in the buffer
 _PONGS = const(37)  # received on this connection
 _UNANSWERED = const(38)  # PINGs in a row
 _WRAP = const(0x3FFFFFFF)
+_FAILURES = (OSError, MemoryError)
 _none = None  # viper compares with a variable only
 
 
@@ -62,7 +63,7 @@ def push(self, part, at, n):
     """Hand the transport n bytes of part from `at` on, once; how many it took."""
     try:
         return self._send(part, at, n) or 0
-    except OSError as e:
+    except _FAILURES as e:
         self._net.keep(e)
         return 0
 
@@ -91,7 +92,7 @@ def sleep(self, wait):
     """Wait for something to read, or, if something is to be written, for that."""
     try:
         self._wait(wait, self._tx_frame[1] > 0 or self._phase != 4 and self._chunk != b"")
-    except OSError as e:
+    except _FAILURES as e:
         self._net.keep(e)
 
 
@@ -100,7 +101,7 @@ def read(self, view):
     """Receive into a view once: None if nothing came, be it that the transport failed."""
     try:
         return self._readinto(view)
-    except OSError as e:
+    except _FAILURES as e:
         self._read_failed(e)
 
 
@@ -213,6 +214,7 @@ def poll(self, timeout_ms=0):
     Connects and reconnects, keeps alive, sends, receives, calls the handlers. Returns as soon
     as a message was handled. Waits longer only for name resolution. Does not allocate while
     connected. ValueError: called by a handler. What a handler raises comes out of here; the
-    next `poll()` goes on with the next message.
+    next `poll()` goes on with the next message. MemoryError: not even a few bytes for a lost
+    connection; the next `poll()` goes on with that.
     """
     return self._poll(timeout_ms) if timeout_ms > 0 else once(self, 0)

@@ -64,7 +64,7 @@ def release():
     """
     package = sys.modules["unats"]
     for name in ("ed25519", "sha512"):
-        if sys.modules.pop("unats." + name, None):
+        if sys.modules.pop("unats." + name, None) and hasattr(package, name):
             delattr(package, name)
 
 
@@ -74,10 +74,12 @@ class NKey:
     def __init__(self, prefix, expanded):
         self._prefix = prefix
         self._key = expanded  # ours alone, and the only lasting copy
-        self._point = None  # the public key's 32 bytes, once they were needed
+        # The public key's 32 bytes, once they were needed. May be set, which spares the work, but to
+        # what it was for the same seed only: signing with another one gives the secret away.
+        self.point = None
 
     def __repr__(self):
-        if self._point:
+        if self.point:
             return "<NKey %s %s>" % (self.kind, self.public)
         return "<NKey %s>" % self.kind
 
@@ -123,11 +125,11 @@ class NKey:
         return self._key
 
     def _public(self):
-        if not self._point:
+        if not self.point:
             from .ed25519 import public
 
-            self._point = public(self._secret())
-        return self._point
+            self.point = public(self._secret())
+        return self.point
 
 
 def _zero(secret):

@@ -65,8 +65,11 @@ class Outbox:
     sync_ms: `poll` syncs when the oldest reading that is only in RAM has been that for so long (None:
     it does not). duplicate_window_ms: the stream's, if it is not the server's default; readings older
     than half of it are looked for before they are sent again. domain: JetStream's, or None.
+    stream: its name, if it may only be asked with `$JS.API.DIRECT.GET.<stream>.<subject>`, which can be
+    allowed for the device's own subjects alone (it must have `allow_direct`); None: `STREAM.MSG.GET`.
 
-    `len(outbox)` readings wait. `stats`: see `unats.spool.Stats`. `last_error`: why the last reading
+    `len(outbox)` readings wait. `acknowledged`: whether by a stream.
+    `stats`: see `unats.spool.Stats`. `last_error`: why the last reading
     was refused, or None. ValueError: a bad argument. OSError: the folder can't be made.
     """
 
@@ -85,29 +88,40 @@ class Outbox:
         ack_ms=5000,
         sync_ms=None,
         duplicate_window_ms=120000,
-        domain=None
+        domain=None,
+        stream=None
     ):
         if ack not in ("stream", "none") or not 1 <= window <= 16 or ack_ms < 1:
             raise ValueError("ack: 'stream' or 'none'; window: 1 to 16; ack_ms: at least 1")
         check_name(device)
+        if stream is not None:
+            check_name(stream, "stream")
         ring = bytearray(4096) if ring is None else ring
         self._nc = nc
         spool = Spool(ring, path, flash_size, policy, sync_ms, max_payload, ack == "stream")
         if ack == "stream":
             from .acked import Acked
 
-            self._sender = Acked(nc, spool, device, window, ack_ms, duplicate_window_ms, domain)
+            self._sender = Acked(nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream)
         else:
             from .unacked import Unacked
 
             self._sender = Unacked(nc, spool, window, ack_ms)
+        self.acknowledged = ack == "stream"
         self._spool = spool
         self.stats = spool.stats
         self._server = None  # of the connection at hand,
         self._reconnects = 0  # ... which is another one when either has changed
+        self._greeted = False  # the sender knows of the next one already
 
     def __len__(self):
         return len(self._spool)
+
+    @property
+    def start(self):
+        """Which start of the board this is, as counted in the folder; None without one."""
+        log = self._spool.log
+        return None if log is None else log.start
 
     @property
     def last_error(self):
@@ -162,6 +176,11 @@ class Outbox:
         self.sync()
         self._sender.close()
 
+    def greet(self, nc):
+        """For `unats.early`: a connection is being made, and `nc` takes what can leave with CONNECT."""
+        self._greeted = True
+        self._sender.greet(nc)
+
     def _is_connected(self):
         """Whether there is a connection; if it is another one than before, the sender is told."""
         nc = self._nc
@@ -171,7 +190,9 @@ class Outbox:
         if nc.server is not self._server or nc.stats.reconnects != self._reconnects:
             self._server = nc.server
             self._reconnects = nc.stats.reconnects
-            self._sender.reconnected()
+            if not self._greeted:
+                self._sender.reconnected()
+            self._greeted = False
         return True
 
     def _tell_gone(self):
@@ -180,8 +201,8 @@ class Outbox:
         self._spool.gone = 0
 
 
-def check_name(device):
+def check_name(device, what="device"):
     """ValueError if a message id can't begin with it."""
     for c in device:
         if c not in _NAME_CHARACTERS:
-            raise ValueError("device: letters, digits, - and _ only")
+            raise ValueError("%s: letters, digits, - and _ only" % what)

@@ -19,8 +19,9 @@ _TRIES = const(24)  # longer than a dead connection goes unnoticed
 class Stored:
     """The last id on each subject that matters, asked for when it is first wanted."""
 
-    def __init__(self, nc, domain, timeout_ms, stats):
+    def __init__(self, nc, domain, stream, timeout_ms, stats):
         self._nc = nc
+        self._stream = stream
         self._js = JetStream(nc, domain)
         self._timeout_ms = timeout_ms
         self._stats = stats
@@ -64,7 +65,7 @@ class Stored:
         answers[subject] = None
         self._until = utime.ticks_add(utime.ticks_ms(), 2 * self._timeout_ms)
         self._oversize = self._nc.stats.oversize
-        if not self._js.last_id(subject.decode(), answer, self._timeout_ms):
+        if not self._js.last_id(subject.decode(), answer, self._timeout_ms, self._stream):
             del answers[subject]
 
     def _may_come_yet(self, error):

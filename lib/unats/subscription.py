@@ -9,9 +9,9 @@ one is streamed, its control line and headers stay in front of the receive buffe
 
 from micropython import const
 
-from .errors import OVERSIZE
+from .errors import CONNECTED, OVERSIZE
 from .msg import Msg, dispatch
-from .wire import move
+from .wire import move, receive
 
 _NEED = const(0)
 _MESSAGE = const(1)
@@ -36,6 +36,7 @@ _STOP = const(13)
 _OFFSET = const(14)
 _REPLY = const(15)
 _SUBJECT = const(17)
+_ROOM = const(2)  # of the frame for sending: see kernels.py
 _WRAP = const(0x3FFFFFFF)
 
 _SKIP = const(2)  # values of f[_MODE]: where in a BIG message it is
@@ -46,9 +47,11 @@ _MAX_HEAD = const(2)  # a streamed message's head must fit one such part of the 
 
 def check(what, text, wildcards):
     """Return a subject or queue group as str; ValueError if it is not valid. Allocates."""
+    if not isinstance(text, (str, bytes, bytearray, memoryview)):
+        raise ValueError("%s: give str or bytes" % what)
     text = text if isinstance(text, str) else bytes(text).decode()
     for c in text:
-        if c <= " " or c == "\x7f":
+        if c <= " " or c == "\x7f" or "\ud800" <= c <= "\udfff":
             raise ValueError("%s: a space or control character is in %r" % (what, text))
     tokens = text.split(".")
     if "" in tokens or (wildcards and ">" in tokens[:-1]):
@@ -60,8 +63,10 @@ class Subscription:
     """A subscription, made by `Client.subscribe`.
 
     `sid`, `subject`, `queue`; `received`: messages given to the handler; `dropped`: messages that
-    were larger than `rx_size`.
+    were larger than `rx_size`; `error`: why this connection's server refused it, or None.
     """
+
+    error = None
 
     def __init__(self, subs, sid, subject, handler, queue, max_msgs, stream):
         self.sid = sid
@@ -79,7 +84,12 @@ class Subscription:
         self._due = True  # ... but does not know all that it should
 
     def unsubscribe(self, max_msgs=0):
-        """End it now, or once it has had max_msgs messages in all. Allocates."""
+        """End it now, or once it has had max_msgs messages in all. Allocates.
+
+        ValueError: max_msgs is below 0.
+        """
+        if max_msgs < 0:
+            raise ValueError("max_msgs: at least 1, or 0 to end it now")
         self.direct = None
         if max_msgs > self.received + self.dropped:
             self._max = max_msgs
@@ -88,19 +98,26 @@ class Subscription:
         self._due = True
         self._subs.changed(self)
 
+    def is_meant(self, error):
+        """Whether a refusal is of this subscription."""
+        subject = "".join([chr(c) if c < 127 else "?" for c in self.subject.encode()])
+        return error.subject == subject and ('" using queue "' in str(error)) == bool(self.queue)
+
     def lines(self):
         """What the server must be told now (it is taken to be told)."""
         line = b""
-        known, self._known, self._due = self._known, True, False
+        known = self._known
         if self.handler is None:
             self._subs.forget(self)
             return b"UNSUB %d\r\n" % self.sid if known else line
         if not known:
+            self.error = None  # another server, or other permissions, may take it
             self._before = self.received + self.dropped
             queue = self.queue + " " if self.queue else ""
             line = ("SUB %s %s%d\r\n" % (self.subject, queue, self.sid)).encode()
         if self._max:
             line += b"UNSUB %d %d\r\n" % (self.sid, self._max - self._before)
+        self._known, self._due = True, False  # only now: there may be no memory for the line
         return line
 
 
@@ -161,6 +178,27 @@ class Subscriptions:
                 out.line(sub.lines())
         return True
 
+    def hear(self, wait):
+        """Receive before the first PONG: a message may come already, and its handler may publish."""
+        client = self._client
+        if client._greeting is not None and not client._chunk:
+            client._out.open(client.server.max_payload)
+        try:
+            return receive(client, wait)
+        finally:
+            if client.state != CONNECTED:
+                client._tx_frame[_ROOM] = 0
+
+    def refused(self, error):
+        """The server refused something: mark the subscription, if it is one."""
+        if error.operation == "subscribe":
+            for sid in sorted(self._all):
+                sub = self._all[sid]
+                if sub.error is None and sub.is_meant(error):
+                    sub.error = error
+                    error.subscription = sub
+                    break
+
     def unsubscribe_all(self):
         """The lines that end them all for the server, while messages under way are handled."""
         return [b"UNSUB %d\r\n" % sid for sid in sorted(self._all)]
@@ -188,7 +226,7 @@ class Subscriptions:
         return n
 
     def _deliver(self):
-        """Give the message or fragment to its handler; 1, or 0 if there is none."""
+        """Give the message or fragment to its handler; 1 if it had a whole message by that."""
         f = self._frame
         sub = self._all.get(f[_SID])
         if sub is None or sub.handler is None:
@@ -198,12 +236,13 @@ class Subscriptions:
             return 0
         handler = sub.handler
         f[_IN_BYTES] = (f[_IN_BYTES] + f[_STOP] - f[_START]) & _WRAP
-        if self._msg.last:
+        last = self._msg.last
+        if last:
             f[_IN_MSGS] = (f[_IN_MSGS] + 1) & _WRAP
             sub.received = (sub.received + 1) & _WRAP
             self._had_one(sub)
         handler(self._msg)
-        return 1
+        return 1 if last else 0
 
     def _had_one(self, sub):
         """After its last message a subscription is over; the server knows."""
@@ -264,6 +303,7 @@ class Subscriptions:
             return _NEED
         fragment = f[_MODE] == _STREAM
         if fragment:
+            n = min(n, f[_LIMIT] - 1)  # rx_size: what a handler's own buffer will be made for
             f[_OFFSET] += f[_STOP] - f[_START]
             f[_START] = f[_POS]
             f[_STOP] = f[_POS] + n

@@ -24,10 +24,12 @@ class Unacked:
         self._out = 0  # how many were published and not confirmed
         self._marked = 0  # ... and how many of them before the marker that is on its way
         self._until = 0  # when it is given up
-        self._marker = bytearray(("_INBOX.%s.00000000" % random_hex(22)).encode())
+        inbox = "%s.%s" % (nc.inbox_prefix, random_hex(22))
+        self._marker = bytearray((inbox + ".00000000").encode())
+        self._token_at = inbox.count(".") + 1
         self._number = 0
         self._token = memoryview(self._marker)[-8:]
-        self._inbox = nc.subscribe(bytes(self._marker[:-8]).decode() + "*", self._on_marker)
+        self._inbox = nc.subscribe(inbox + ".*", self._on_marker)
 
     def close(self):
         self._inbox.unsubscribe()
@@ -92,7 +94,7 @@ class Unacked:
             self._until = utime.ticks_add(utime.ticks_ms(), self._wait_ms)
 
     def _on_marker(self, msg):
-        if self._marked and msg.token_equals(2, self._token):
+        if self._marked and msg.token_equals(self._token_at, self._token):
             self._spool.stats.acked += self._marked
             self._out -= self._marked
             self._marked = 0

@@ -6,7 +6,8 @@
     0           ^ f[_SENT]               ^ f[_END]  ^ limit
 
 It is emptied only when all of it is sent: after a broken connection the message that was cut in
-two is still there, to be sent again whole. The reserve is for PING and PONG, so that a full buffer
+two is still there, to be sent again whole (unless it is one of the outbox, which sends those that
+were lost again itself, and the older ones first). The reserve is for PING and PONG, so that a full buffer
 does not end the keep-alive.
 """
 
@@ -47,12 +48,21 @@ class Outgoing:
         self.size = 0
         self.raw = False  # the subject is as it came from the server: not to be checked
         self.large = None  # `large.Large`, once there was such a message
+        self.passing = []  # " " and how reply subjects begin where a lost message is not to be kept
 
     def open(self, max_payload):
         """Messages are taken from now on (until f[_ROOM] is 0), of so many bytes at most."""
         self.frame[_ROOM] = self.limit
         self.frame[_HURRIES] = 2  # neither: the transport is to be told
         self.frame[_MAX_PAYLOAD] = min(max_payload, _WRAP) if max_payload > 0 else _WRAP
+
+    def resume(self, max_payload):
+        """As `open`, on a new connection; return how many messages are too large for this server."""
+        kept = self.rewind()
+        self.open(max_payload)
+        kept -= self.rewind(self.frame[_MAX_PAYLOAD])
+        self.open(max_payload)
+        return kept
 
     def take(self, payload, headers, n):
         """Set payload, its first n bytes (-1: all), and headers (a block of bytes, or None).
@@ -155,19 +165,30 @@ class Outgoing:
         """Whether there are so many bytes of room."""
         return self.frame[_END] + need <= self.limit
 
-    def rewind(self):
-        """Forget all but the messages that have not left whole; return how many those are."""
+    def rewind(self, max_payload=_WRAP):
+        """Forget all but the messages that have not left whole; return how many those are.
+
+        Those with a larger body than the server takes are forgotten, too.
+        """
         f = self.frame
         at = kept = 0
         while at < f[_END]:
             edge = self.edge(at)
-            if self.is_message(at) and edge > f[_SENT]:
+            if self.is_message(at) and edge > f[_SENT] and self.is_kept(at, edge, max_payload):
                 kept += 1
                 at = edge
             else:
                 self.drop(at, edge)
         f[_SENT] = f[_ROOM] = 0
         return kept
+
+    def is_kept(self, at, edge, max_payload):
+        """Not if it is too large; or if somebody sends it again by himself, and in his own order."""
+        line = self.buf.find(b"\r\n", at)
+        for reply in self.passing:
+            if self.buf.find(reply, at, line) >= 0:
+                return False
+        return edge - line - 4 <= max_payload
 
     def drop(self, start, end):
         """Take the bytes from start to end out of the buffer."""
@@ -181,7 +202,12 @@ class Outgoing:
         line = self.buf.find(b"\r\n", at)
         if not self.is_message(at):
             return line + 2
-        return line + 4 + int(self.buf[self.buf.rfind(b" ", at, line) : line])
+        at = self.buf.rfind(b" ", at, line)
+        n = 0
+        while at + 1 < line:  # in a slice it would need the heap
+            at += 1
+            n = 10 * n + self.buf[at] - 48
+        return line + 4 + n
 
     def is_message(self, at):
         """Whether PUB or HPUB stands at `at`, and no control line."""
