@@ -24,7 +24,14 @@ from .handshake import check, connect_line, refused, secure, server_error
 from .octets import octets
 from .servers import Servers
 from .stats import Stats
-from .wire import RESERVE, Outgoing, dispatch, fill, once, poll, publish, push, receive, write
+from .wire import RESERVE, Outgoing
+
+try:
+    from .loop import dispatch, fill, once, poll, publish, push, receive, write
+except SyntaxError:  # see wire.py
+    from .plain import load
+
+    load("loop", globals())
 
 _IDLE = const(0)
 _OPENING = const(1)
@@ -33,7 +40,7 @@ _GREETING = const(3)
 _UP = const(4)
 
 _POS = const(0)
-_END = const(1)  # the frames: see kernels.py and scanner.py
+_END = const(1)  # the frames: see kernels.py, loop.py and scanner.py
 _ROOM = const(2)
 _BUSY = const(35)
 _MORE = const(36)

@@ -9,9 +9,10 @@ one is streamed, its control line and headers stay in front of the receive buffe
 
 from micropython import const
 
+from .client import receive
 from .errors import CONNECTED, OVERSIZE
 from .msg import Msg, dispatch
-from .wire import move, receive
+from .wire import move
 
 _NEED = const(0)
 _MESSAGE = const(1)
