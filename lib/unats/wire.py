@@ -58,12 +58,10 @@ class Outgoing:
         self.frame[_MAX_PAYLOAD] = min(max_payload, _WRAP) if max_payload > 0 else _WRAP
 
     def resume(self, max_payload):
-        """As `open`, on a new connection; return how many messages are too large for this server."""
+        """A new connection, not up yet: return how many messages are too large for this server."""
         kept = self.rewind()
         self.open(max_payload)
-        kept -= self.rewind(self.frame[_MAX_PAYLOAD])
-        self.open(max_payload)
-        return kept
+        return kept - self.rewind(self.frame[_MAX_PAYLOAD])  # which leaves it closed: CONNECT comes first
 
     def take(self, payload, headers, n):
         """Set payload, its first n bytes (-1: all), and headers (a block of bytes, or None).
