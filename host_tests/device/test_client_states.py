@@ -709,6 +709,23 @@ class Reconnecting(Case):
         self.assertEqual(self.publications(), b"PUB a 1\r\n1\r\nPUB b 1\r\n2\r\n")
         self.assertTrue(b"PONG" not in sent)
 
+    def test_what_is_kept_waits_for_a_greeting_that_is_not_taken_at_once(self):
+        nc = self.connected()
+        self.net.write_limit = 0
+        nc.publish("a", b"1")
+        nc.poll()
+        self.net.end()
+        self.net.next_connection()
+        self.net.handshake()
+        self.settle(nc)
+        self.net.on_writes(*([None, 1] * 20))
+        self.net.write_limit = 1 << 20
+        self.poll_until(nc, lambda: nc.connected)
+        nc.poll()
+        sent = self.sent()
+        self.assertTrue(sent.startswith(b"CONNECT {"))
+        self.assertTrue(sent.endswith(b"PING\r\nPUB a 1\r\n1\r\n"))
+
     def test_payloads_that_look_like_the_protocol_are_queued_as_they_are(self):
         nasty = b"\r\nPUB x 100\r\nSUB y 7\r\nPING\r\nHPUB 1"
         nc = self.connected()

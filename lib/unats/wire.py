@@ -16,7 +16,8 @@ from array import array
 from micropython import const
 
 try:
-    from .kernels import ascii, copy, digits, move, operation, pub, put, room
+    from .kernels import ascii, copy, digits, dispatch, fill, move, once, operation
+    from .kernels import poll, publish, push, put, receive, room, write
 
     copy(bytearray(1), 0, "a", 0, 1)
 except (SyntaxError, TypeError):  # no native emitter: SyntaxError; decorators taken out: TypeError
@@ -57,10 +58,10 @@ class Outgoing:
         self.frame[_MAX_PAYLOAD] = min(max_payload, _WRAP) if max_payload > 0 else _WRAP
 
     def resume(self, max_payload):
-        """A new connection, not open yet; return how many messages are too large for this server."""
+        """A new connection, not up yet: return how many messages are too large for this server."""
         kept = self.rewind()
         self.open(max_payload)
-        return kept - self.rewind(self.frame[_MAX_PAYLOAD])
+        return kept - self.rewind(self.frame[_MAX_PAYLOAD])  # which leaves it closed: CONNECT comes first
 
     def take(self, payload, headers, n):
         """Set payload, its first n bytes (-1: all), and headers (a block of bytes, or None).
