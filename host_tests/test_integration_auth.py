@@ -269,10 +269,11 @@ def test_a_user_revoked_while_connected(auth_board, own_fleet):
 def test_a_user_revoked_before(auth_board, own_fleet):
     fleet, server = own_fleet
     user = fleet.user()
+    creds = user.creds().encode()  # issued no later than what is revoked
     fleet.account.revoke(user.public)
     server.configure(fleet.config())
     server.restart()
-    text = _refused(auth_board, server.url, "auth.UserCredentials(%r)", user.creds().encode())
+    text = _refused(auth_board, server.url, "auth.UserCredentials(%r)", creds)
     assert "Authorization Violation" in text
     later = fleet.account.user("board", seed=user.seed, issued=time.time() + 5)  # issued anew
     _connect(auth_board, server.url, "auth.UserCredentials(%r)", later.creds().encode())

@@ -178,8 +178,11 @@ class Run:
         else:
             self._go()
         answer = self._line()
-        if self._server.messages_in() - taken_before < self._shape[2]:
-            raise Lost("fewer messages at the server than were published")
+        deadline = time.monotonic() + STALL_S
+        while self._server.messages_in() - taken_before < self._shape[2]:  # it counts after it has answered
+            if time.monotonic() > deadline:
+                raise Lost("fewer messages at the server than were published")
+            time.sleep(0.01)
         return json.loads(answer)
 
     def _feed(self):
