@@ -126,7 +126,7 @@ def start(tmp_path):
 def test_two_boards_are_shown_commanded_and_summed_up(tmp_path):
     code, out, complaints = run(tmp_path, "--seconds", "3", "--devices", "2", "--period", "0.5")
     assert (code, complaints) == (0, "")
-    assert "2 simulated boards with 192 KB of heap, nats-server 2." in out
+    assert "2 simulated boards with 224 KB of heap, nats-server 2." in out
     assert {"board-1", "board-2"} == set(READING.findall(out)) == set(COMMAND.findall(out))
     for name in ("board-1", "board-2"):
         assert re.search(rf"{name}  hello from a unix board, last reset: power-on", out)

@@ -16,8 +16,7 @@ from array import array
 from micropython import const
 
 try:
-    from .kernels import ascii, copy, digits, dispatch, fill, move, once, operation
-    from .kernels import poll, publish, push, put, receive, room, write
+    from .kernels import ascii, copy, digits, move, operation, pub, put, room
 
     copy(bytearray(1), 0, "a", 0, 1)
 except (SyntaxError, TypeError):  # no native emitter: SyntaxError; decorators taken out: TypeError
