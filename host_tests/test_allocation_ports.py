@@ -39,7 +39,7 @@ def on_fragment(msg):
     global streamed
     streamed += msg.size
 
-nc = unats.Client(sys.argv[1], rx_size=512, tx_size=1024, ping_interval_ms=5)
+nc = unats.Client(sys.argv[1], rx_size=512, tx_size=1024, ping_interval_ms=5, max_pings_out=1000)
 nc.subscribe("echo.>", on_echo)
 nc.subscribe("stream", on_fragment, stream=True)
 oversize = nc.subscribe("oversize", on_echo)

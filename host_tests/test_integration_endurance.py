@@ -66,7 +66,7 @@ def test_many_messages_to_the_board(run, server, other, count):
         await other.nc.flush(timeout=_PATIENCE_S)
 
     other.run(publish())
-    assert result() == {"count": count, "wrong": 0, "used": 0, "total": 0}
+    assert result() == {"count": count, "wrong": 0, "used": 0, "total": 0, "files": 0}
 
 
 @pytest.mark.parametrize("count", _COUNTS)
@@ -82,7 +82,7 @@ def test_many_messages_from_the_board(run, server, other, count):
     subscription = other.run(other.nc.subscribe("numbers", cb=take, pending_msgs_limit=count))
     other.flush()
     found = run("send", server.url, count)()
-    assert found == {"count": count, "flushed": True, "used": 0, "total": 0}
+    assert found == {"count": count, "flushed": True, "used": 0, "total": 0, "files": 0}
     assert done.wait(_PATIENCE_S)
     other.run(subscription.unsubscribe())
     assert seen == list(range(count))

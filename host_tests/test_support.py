@@ -3,11 +3,13 @@
 import queue
 import signal
 import socket
+import time
 
 import pytest
 
 from support.interpreters import run_micropython, run_suite, run_wasm32
 from support.nats_server import NatsServer
+from support.proxy import Proxy
 from test_device_suites import count, runs_on_wasm32
 
 
@@ -117,6 +119,122 @@ def test_hostile_server_reports_a_script_that_fails(hostile_server):
         with HostileServer(broken) as server:
             with socket.create_connection(("127.0.0.1", server.port), timeout=10) as s:
                 s.recv(1)
+
+
+class _Through:
+    """A connection through a proxy to a listener: `client`, `server`, and the proxy's two sides between."""
+
+    def __init__(self, proxy, listener):
+        self.client = socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+        self.server, _ = listener.accept()
+        self.server.settimeout(10)
+        while not proxy.in_use:
+            time.sleep(0.01)
+
+    def closed(self):
+        self.client.close()
+        self.server.close()
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        yield listener
+
+
+@pytest.fixture
+def proxy(listener):
+    with Proxy(listener.getsockname()[1]) as proxy:
+        yield proxy
+
+
+def test_proxy_passes_holds_and_swallows(proxy, listener):
+    line = _Through(proxy, listener)
+    line.client.sendall(b"one")
+    assert line.server.recv(100) == b"one"
+    proxy.up.hold(after=2)
+    line.client.sendall(b"12345")
+    assert line.server.recv(100) == b"12"
+    proxy.up.until_held()
+    line.server.sendall(b"down goes on")
+    assert line.client.recv(100) == b"down goes on"
+    proxy.up.let_pass()
+    assert line.server.recv(100) == b"345"
+    proxy.down.swallow()
+    line.server.sendall(b"lost")
+    line.client.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        line.client.recv(100)
+    line.closed()
+
+
+def test_proxy_delays_and_cuts_into_single_bytes(proxy, listener, monkeypatch):
+    slept = []
+    monkeypatch.setattr("support.proxy.time.sleep", slept.append)
+    line = _Through(proxy, listener)
+    slept.clear()
+    proxy.up.delay, proxy.up.fragment = 0.25, 1
+    line.client.sendall(b"0123456789")
+    assert line.server.makefile("rb").read(10) == b"0123456789"
+    assert set(slept) == {0.25}
+    line.closed()
+
+
+def test_proxy_half_closes(proxy, listener):
+    line = _Through(proxy, listener)
+    proxy.half_close()
+    assert line.client.recv(100) == b""
+    line.server.sendall(b"not heard any more")
+    line.client.sendall(b"still heard")
+    assert line.server.recv(100) == b"still heard"
+    line.closed()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_proxy_cuts(proxy, listener, reset):
+    line = _Through(proxy, listener)
+    assert proxy.in_use
+    proxy.cut(reset)
+    if reset:
+        with pytest.raises(ConnectionResetError):
+            line.client.recv(100)
+    else:
+        assert line.client.recv(100) == b""
+    assert not proxy.in_use
+    line.closed()
+
+
+def test_proxy_leaves_its_port_and_comes_back_to_it(proxy, listener):
+    for _ in range(3):
+        proxy.leave()
+        with pytest.raises(ConnectionRefusedError):
+            _Through(proxy, listener)
+        proxy.come_back()
+        line = _Through(proxy, listener)
+        line.client.sendall(b"x")
+        assert line.server.recv(100) == b"x"
+        line.closed()
+
+
+def test_proxy_vanishes_and_comes_back(proxy, listener):
+    proxy.vanish()
+    with pytest.raises(TimeoutError):
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=0.5)
+    proxy.come_back()
+    client = socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+    client.sendall(b"x")
+    while _heard(listener) != b"x":  # it fails by its time-out
+        pass
+    client.close()
+
+
+def _heard(listener):
+    """What the next connection says; the one that filled the backlog says nothing."""
+    server, _ = listener.accept()
+    with server:
+        server.settimeout(10)
+        return server.recv(100)
 
 
 def test_unix_port_runs_scripts_with_arguments_and_reports_their_end(tmp_path):

@@ -58,7 +58,8 @@ JOBS = {
     "written": (
         "Publishing, each handed to the socket",
         "unats: publish() and poll(0). umqtt.simple: publish(), which always writes through, in four pieces. micro-nats: "
-        "publish(wait=True). Bare: one write of a ready-made PUB.",
+        "publish(wait=True). Bare: one write of a ready-made PUB. Of all these only the bare loop and the variant named so have "
+        "TCP_NODELAY set, unats having it set while somebody waits for what it sends, which here is nobody.",
     ),
     "confirmed": (
         "Publishing, each confirmed by the server",

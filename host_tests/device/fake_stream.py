@@ -83,8 +83,16 @@ def id_of(headers):
     return headers[start : headers.find(b"\r\n", start)]
 
 
+class Out:
+    """The transmit buffer, of which `down` forgets all anyway."""
+
+    def __init__(self):
+        self.passing = []
+
+
 class FakeClient:
     def __init__(self):
+        self._out = Out()
         self.connected = False
         self.inbox_prefix = "_INBOX"
         self.server = Server()

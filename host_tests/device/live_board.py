@@ -14,6 +14,11 @@ import utime
 
 import unats
 
+gc.collect()  # as firmware/main.py does, so that the heap of a board is enough
+import unats.subscription
+
+gc.collect()
+
 try:
     _print_exception = sys.print_exception
 except AttributeError:  # CPython

@@ -60,14 +60,16 @@ def receive(url, count):
     print("ready")
     until(nc, lambda: warm.count == 100)
     poll = nc.poll
+    opened = files()
     gc.collect()
     used, total = gc.mem_alloc(), micropython.mem_total()
     while numbers.count < count:
         poll(1000)
     total = micropython.mem_total() - total
     used = gc.mem_alloc() - used
+    opened = files() - opened
     nc.drain()
-    return {"count": numbers.count, "wrong": numbers.wrong, "used": used, "total": total}
+    return {"count": numbers.count, "wrong": numbers.wrong, "used": used, "total": total, "files": opened}
 
 
 def send(url, count):
@@ -79,6 +81,7 @@ def send(url, count):
     sys.stdin.readline()
     used = total = number = 0
     publish, poll = nc.publish, nc.poll
+    opened = files()
     while number < count:
         if number == 100:
             gc.collect()
@@ -89,8 +92,9 @@ def send(url, count):
         number += 1
     total = micropython.mem_total() - total
     used = gc.mem_alloc() - used
+    opened = files() - opened
     flushed = nc.flush(60000)
-    return {"count": nc.stats.out_msgs, "flushed": flushed, "used": used, "total": total}
+    return {"count": nc.stats.out_msgs, "flushed": flushed, "used": used, "total": total, "files": opened}
 
 
 def clients(url, count):

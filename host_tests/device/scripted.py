@@ -354,7 +354,7 @@ class Scripted:
         step = self._write_steps.pop(0)
         if step is None:
             return None
-        if isinstance(step, Exception):
+        if isinstance(step, BaseException):
             raise step
         return min(n, step)
 

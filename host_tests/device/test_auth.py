@@ -10,9 +10,10 @@ from played import Case
 
 import unats
 from unats import auth, nkey
+from unats.ids import random_hex
 
 NONCE = "PXoWU7zWAMt75FY"
-_PATH = "test_auth.%s.tmp" % sys.implementation.name
+_PATH = "test_auth.%s.tmp" % random_hex(12)
 
 
 def write(data, path=_PATH):

@@ -61,6 +61,7 @@ class Connecting(Case):
             ("broker:99", "broker", 99),
             ("nats://user:p%40ss@broker:99", "broker", 99),
             ("nats://[::1]:99", "::1", 99),
+            ("nats://[fe80::1%eth0]", "fe80::1%eth0", 4222),
         ):
             self.start()
             self.net.handshake()
@@ -68,12 +69,24 @@ class Connecting(Case):
             self.assertEqual((self.net.host, self.net.port), (host, port))
 
     def test_urls_that_are_none(self):
-        for url in ("", "http://x", "nats://", "nats://x:0", "nats://x:65536", "nats://x:y", "nats://a b:4222", []):
+        for url in (
+            "", "http://x", "nats://", "nats://x:0", "nats://x:65536", "nats://x:y", "nats://a b:4222", "nats://[::1",
+            "nats://::1", "nats://[]", "nats://x/y", "nats://x?y", "nats://x#y", "nats://x,nats://y", "nats://u:%2@x",
+            "nats://u:%@x", "nats://u:%zz@x", "nats://u:%+1@x", "nats://u:%ff@x",
+            [], None, 5, b"nats://x", [b"nats://x"], ["nats://x", None], {},
+        ):  # fmt: skip
             self.assertRaises(ValueError, self.client, url)
 
     def test_sizes_that_are_none(self):
-        for options in ({"rx_size": 0}, {"tx_size": 1}, {"ping_interval_ms": 0}, {"connect_timeout_ms": 0}):
+        for options in (
+            {"rx_size": 0}, {"tx_size": 1}, {"ping_interval_ms": 0}, {"connect_timeout_ms": 0}, {"max_pings_out": 0},
+            {"reconnect_wait_ms": -1}, {"reconnect_max_wait_ms": -1},
+        ):  # fmt: skip
             self.assertRaises(ValueError, lambda: self.client(**options))
+
+    def test_options_that_are_none(self):
+        for options in ({"name": "a\nb"}, {"user": "a\r"}, {"token": "\x00"}, {"on_event": 5}):
+            self.assertRaises(ValueError, lambda: unats.Client("x", transport=self.net, **options))
 
     def test_connect_goes_out_only_after_info(self):
         nc = self.client()
@@ -140,6 +153,13 @@ class Connecting(Case):
         nc = self.client()
         self.assertRaises(unats.Timeout, nc.connect, 700)
         self.assertTrue(700 <= self.elapsed(0) < 900)
+        self.assert_nothing_left(nc)
+
+    def test_no_time_at_all(self):
+        nc = self.client()
+        self.net.handshake()
+        self.assertRaises(unats.Timeout, nc.connect, 0)
+        self.assertEqual(self.elapsed(0), 0)
         self.assert_nothing_left(nc)
 
     def test_bytes_that_trickle_do_not_prolong_it(self):
@@ -689,6 +709,23 @@ class Reconnecting(Case):
         self.assertEqual(self.publications(), b"PUB a 1\r\n1\r\nPUB b 1\r\n2\r\n")
         self.assertTrue(b"PONG" not in sent)
 
+    def test_what_is_kept_waits_for_a_greeting_that_is_not_taken_at_once(self):
+        nc = self.connected()
+        self.net.write_limit = 0
+        nc.publish("a", b"1")
+        nc.poll()
+        self.net.end()
+        self.net.next_connection()
+        self.net.handshake()
+        self.settle(nc)
+        self.net.on_writes(*([None, 1] * 20))
+        self.net.write_limit = 1 << 20
+        self.poll_until(nc, lambda: nc.connected)
+        nc.poll()
+        sent = self.sent()
+        self.assertTrue(sent.startswith(b"CONNECT {"))
+        self.assertTrue(sent.endswith(b"PING\r\nPUB a 1\r\n1\r\n"))
+
     def test_payloads_that_look_like_the_protocol_are_queued_as_they_are(self):
         nasty = b"\r\nPUB x 100\r\nSUB y 7\r\nPING\r\nHPUB 1"
         nc = self.connected()
@@ -743,6 +780,32 @@ class Reconnecting(Case):
         self.poll_until(nc, lambda: nc.connected)
         self.assertEqual(self.kinds()[0], unats.DISCONNECTED)
         self.assertEqual(self.kinds()[-1], unats.RECONNECTED)
+
+    def test_memory_error_of_the_transport_while_connected(self):
+        for reading in (True, False):
+            self.start()
+            nc = self.connected()
+            if reading:
+                self.net.fail(MemoryError("memory allocation failed"))
+            else:
+                self.net.on_writes(MemoryError("memory allocation failed"))
+                nc.publish("a", b"hi")
+            self.net.next_connection()
+            self.net.handshake()
+            self.poll_until(nc, lambda: nc.stats.reconnects)
+            self.assertEqual(self.kinds(), [unats.DISCONNECTED, unats.RECONNECTED])
+            self.assertTrue(isinstance(nc.last_error, unats.Error) and "memory" in str(nc.last_error), repr(nc.last_error))
+
+    def test_an_error_of_a_number_alone_is_known_by_it(self):
+        nc = self.connected()
+        nc.publish("a", b"hi")
+        self.net.on_writes(OSError(errno.ENOBUFS), OSError(errno.ENOMEM))
+        for _ in range(3):
+            nc.poll()
+        self.assertEqual((self.sent(), self.events), (b"PUB a 2\r\nhi\r\n", []))
+        self.net.fail(OSError(errno.ECONNRESET))
+        self.settle(nc)
+        self.assertEqual(self.errors()[0].errno, errno.ECONNRESET)
 
     def test_a_hundred_handshakes_that_stall_leave_nothing_open(self):
         nc = self.client(connect_timeout_ms=100, reconnect_wait_ms=1, reconnect_max_wait_ms=2)

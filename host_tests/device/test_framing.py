@@ -296,6 +296,7 @@ class Streaming(Case):
 
     def begin(self, **options):
         self.start()
+        self.rx_size = options.get("rx_size", 1024)
         nc = self.connected(**options)
         nc.subscribe("a.stream", self.take_fragment, stream=True)
         nc.subscribe("b", self.take)
@@ -318,6 +319,7 @@ class Streaming(Case):
             at += len(data)
             self.assertEqual(last, at == len(payload))
             self.assertTrue(data or not payload, "an empty fragment")
+            self.assertTrue(len(data) <= self.rx_size, "a fragment of %d bytes" % len(data))
         self.assertEqual(b"".join(data for _, data, _, _ in self.fragments), payload)
         self.assertTrue(self.fragments)
         expected = {"A": "x", "b": "y"} if headers else None
@@ -325,6 +327,15 @@ class Streaming(Case):
         self.assertEqual(self.got, [("b", None, b"next")])
         self.assertEqual(self.events, [])
         self.expect_none()
+
+    def test_poll_counts_messages_and_not_fragments(self):
+        nc = self.begin(rx_size=64)
+        self.net.split(message(1, pattern(1000), "a.stream") + message(2, b"next", "b"), 300, 600, pauses=1)
+        n = 0
+        while not self.got:
+            n += nc.poll(1)
+        self.assertTrue(len(self.fragments) > 3)
+        self.assertEqual((n, nc.stats.in_msgs), (2, 2))
 
     def test_sizes_from_nothing_to_many_buffers(self):
         nc = self.begin(rx_size=64)

@@ -34,6 +34,10 @@ class Publishing(Case):
         self.check({"k": "a:b c"}, b"NATS/1.0\r\nk: a:b c\r\n\r\n")
         self.check({"k": "Köln"}, "NATS/1.0\r\nk: Köln\r\n\r\n".encode())
 
+    def test_values_as_bytes(self):
+        block = "NATS/1.0\r\nk: größe\r\nk: b\r\n\r\n".encode()
+        self.check({"k": ["größe".encode(), bytearray(b"b")]}, block)
+
     def test_a_ready_block_goes_out_as_it_is(self):
         block = b"NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n"
         for given in (block, bytearray(block), memoryview(block)):
@@ -98,6 +102,12 @@ class Refusing(Case):
 
     def test_names_that_are_none(self):
         self.refused({"": "v"}, {"a b": "v"}, {"a:b": "v"}, {" a": "v"}, {"a\t": "v"}, {"a\x00": "v"}, {"ä": "v"}, {5: "v"})
+
+    def test_values_that_are_none(self):
+        self.refused({"k": None}, {"k": [None]}, {"k": {}}, {"k": b"a\r\nb: c"}, {"k": ["fine", object()]})
+
+    def test_what_is_neither_dict_nor_block(self):
+        self.refused("k: v", [("k", "v")], ("k",), 5)
 
     def test_max_payload_counts_headers_too(self):
         self.start()

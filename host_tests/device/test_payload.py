@@ -40,6 +40,9 @@ class Building(unittest.TestCase):
             self.check(built().bytes(b"<").bytes(data).bytes(b">"), b"<\x00\xff\r\n>")
         self.check(built().bytes(b""), b"")
 
+    def test_bytes_of_text_are_utf_8(self):
+        self.check(built().bytes("größe").bytes("x"), "größex".encode())
+
     def test_hex(self):
         self.check(built().hex(b"\x00\x0f\xa5\xff"), b"000fa5ff")
         self.check(built().hex(bytearray(b"\x10")), b"10")

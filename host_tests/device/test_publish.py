@@ -196,6 +196,34 @@ class NotConnected(Case):
         nc.close()
         self.check(nc)
 
+    def test_misuse_is_misuse_all_the_same(self):
+        nc = self.connected()
+        nc.publish("kept", b"hi")
+        self.net.on_writes(OSError(errno.ECONNRESET, "ECONNRESET"))
+        self.settle(nc)
+        self.assertFalse(nc.connected)
+        for nc in (nc, self.client()):
+            for text in Refusing.BAD:
+                self.assertRaises(ValueError, nc.publish, text, b"hi")
+                self.assertRaises(ValueError, nc.publish, text, bytes(5000))
+                if text:
+                    self.assertRaises(ValueError, nc.publish, "a", b"hi", text)
+            self.assertRaises(ValueError, nc.publish, "a", 5)
+            self.assertRaises(ValueError, nc.publish, "a", b"hi", None, {"a b": "c"})
+            self.assertEqual(nc.stats.dropped, 0)
+
+    def test_looking_for_misuse_leaves_what_is_queued_as_it_is(self):
+        nc = self.connected()
+        nc.publish("kept", b"hi")
+        self.net.on_writes(OSError(errno.ECONNRESET, "ECONNRESET"))
+        self.net.next_connection()
+        self.net.handshake()
+        self.settle(nc)
+        nc.publish("a.longer.subject", b"not taken")
+        self.poll_until(nc, lambda: nc.connected)
+        nc.poll()
+        self.assertTrue(self.sent().endswith(b"PING\r\nPUB kept 2\r\nhi\r\n"), self.sent())
+
 
 class Full(Case):
     """The queue is as long as tx_size."""
@@ -345,6 +373,27 @@ class Large(Case):
         self.assertEqual(b"PUB a 5\r\nsmall\r\n" in self.sent(), queued)
         self.assertTrue(self.sent().endswith(b"PUB a 5\r\nagain\r\n"))
 
+    def test_whatever_is_raised_within_it_nothing_follows_half_of_it(self):
+        for error in (KeyboardInterrupt(), MemoryError("memory allocation failed"), RuntimeError("of a transport")):
+            self.start()
+            nc = self.connected(tx_size=64)
+            self.net.next_connection()
+            self.net.handshake()
+            self.net.on_writes(100, 100, error)
+            try:
+                self.assertTrue(nc.publish("a", pattern(1000)) is False)
+            except (KeyboardInterrupt, RuntimeError):
+                pass
+            self.assertEqual(self.sent(), b"PUB a 1000\r\n" + pattern(100))
+            self.assertFalse(nc.connected)
+            self.assertTrue(nc.publish("b", b"hi"))
+            self.assertTrue(nc.publish("c", b"hi", "r"))
+            self.assertTrue(nc.publish("d", pattern(1000)) is False)
+            self.assertEqual(self.sent(), b"PUB a 1000\r\n" + pattern(100))
+            self.poll_until(nc, lambda: nc.stats.reconnects)
+            nc.poll()
+            self.assertTrue(self.sent().endswith(b"PING\r\nPUB b 2\r\nhi\r\nPUB c r 2\r\nhi\r\n"), self.sent())
+
     def test_from_a_handler(self):
         nc = self.connected(tx_size=64)
         nc.subscribe("q", lambda msg: msg.respond(pattern(700)))
@@ -374,6 +423,86 @@ class Large(Case):
         expected = b"PUB " + b" ".join(words) + b"\r\n" + payload + b"\r\n" if went else b""
         self.assertEqual(self.sent(), expected + b"PUB next 0\r\n\r\n")
         self.assertTrue(nc.connected)
+
+
+class InAHurry(Case):
+    """What somebody waits for leaves at once; the rest may wait for what is under way."""
+
+    def setUp(self):
+        super().setUp()
+        self.told = []
+        self.net.hurry = self.told.append
+        self.nc = self.connected()
+        self.nc.publish("a", b"x")
+        self.nc.poll()
+        self.told.clear()
+
+    def check(self, told):
+        self.nc.poll()
+        self.assertEqual(self.told, told)
+
+    def test_what_nobody_waits_for_is_in_none(self):
+        self.nc.publish("a", b"x")
+        self.check([])
+
+    def test_a_message_with_a_reply_subject_is(self):
+        self.nc.publish("a", b"x", "r")
+        self.check([1])
+
+    def test_a_reply_is(self):
+        self.nc.subscribe("a", lambda msg: msg.respond(b"yes"))
+        self.nc.poll()
+        self.nc.publish("b", b"x")
+        self.nc.poll()
+        self.told.clear()
+        self.net.feed(b"MSG a 1 r 2\r\nhi\r\n")
+        self.nc.poll()
+        self.check([1])
+
+    def test_a_request_is(self):
+        self.nc.request("a", b"x", handler=self.take)
+        self.check([1])
+
+    def test_a_subscription_is(self):
+        self.nc.subscribe("a", self.take)
+        self.check([1])
+
+    def test_flush_and_all_that_was_queued_before_is(self):
+        self.nc.publish("a", b"x")
+        self.assertTrue(self.nc.flush())
+        self.assertEqual(self.told, [1])
+
+    def test_an_answer_to_ping_is(self):
+        self.net.feed(b"PING\r\n")
+        self.nc.poll()
+        self.check([1])
+
+    def test_a_message_larger_than_the_buffer_is(self):
+        self.nc.publish("a", pattern(3000))
+        self.check([1])
+
+    def test_afterwards_nothing_is(self):
+        self.assertTrue(self.nc.flush())
+        self.nc.publish("a", b"x")
+        self.nc.poll()
+        self.nc.publish("a", b"x")
+        self.check([1, 0])
+
+    def test_it_is_as_long_as_a_part_of_it_is_left(self):
+        self.net.write_limit = 3
+        self.nc.publish("a", b"x", "r")
+        for _ in range(2):
+            self.nc.poll()
+            self.assertEqual(self.told, [1])
+
+    def test_a_new_connection_is_told_anew(self):
+        self.net.end()
+        self.net.next_connection()
+        self.net.handshake()
+        for _ in range(20):
+            self.nc.poll(1000)
+        self.nc.publish("a", b"x")
+        self.check([0])
 
 
 if __name__ == "__main__":

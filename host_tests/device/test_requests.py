@@ -138,7 +138,11 @@ class Waiting(Requests):
         self.nc = self.connected(rx_size=64)
         self.begin()
         self.answer = lambda inbox: self.reply(pattern(1000), inbox)
-        self.assertRaises(unats.Error, self.nc.request, "q", b"", 500)
+        try:
+            self.nc.request("q", b"", 500)
+            self.fail("there was no reply that fits")
+        except unats.Timeout as e:
+            self.assertTrue("rx_size" in str(e), repr(e))
         self.assertEqual(self.nc.stats.oversize, 1)
         self.answer = lambda inbox: self.reply(b"small", inbox)
         self.assertEqual(self.nc.request("q").data, b"small")
@@ -214,6 +218,16 @@ class NotWaiting(Requests):
         self.assertEqual(self.nc.stats.dropped, 2)
         self.poll_until(self.nc, lambda: self.elapsed(0) > 10000, 1000)
         self.assertEqual(self.got, [b"0", b"1", b"2"], "it was complete, so no None")
+
+    def test_all_replies_that_come_in_time(self):
+        self.ask(max_msgs=0, timeout_ms=500)
+        self.nc.poll()
+        for i in range(5):
+            self.reply(b"%d" % i, self.inboxes[0])
+        self.settle(self.nc)
+        self.assertEqual(self.got, [b"0", b"1", b"2", b"3", b"4"])
+        self.poll_until(self.nc, lambda: len(self.got) == 6)
+        self.assertEqual(self.got[5], None)
 
     def test_none_on_timeout(self):
         for now in (0, -1000):
@@ -319,6 +333,7 @@ class NotWaiting(Requests):
 
     def test_misuse(self):
         self.assertRaises(ValueError, self.nc.request, "q", handler=5)
+        self.assertRaises(ValueError, self.nc.request, "q", handler=self.on_reply, max_msgs=-1)
         self.assertRaises(ValueError, self.nc.request, "a b", handler=self.on_reply)
         self.poll_until(self.nc, lambda: self.elapsed(0) > 5000, 1000)
         self.assertEqual(self.got, [])

@@ -165,6 +165,28 @@ class Greeting(Case):
         self.assertFalse(nc.connected)
         self.assertEqual(nc.publish("a", b"x"), False)
 
+    def test_a_message_before_the_first_pong_can_be_answered(self):
+        taken = []
+
+        def answer(msg):
+            taken.append((msg.respond(b"yes"), nc.publish("b", "hi"), nc.connected))
+
+        nc = self.client()
+        nc.subscribe("a", answer)
+        self.net.handshake()
+        self.net.feed(message(1, b"?", "a", "r"))
+        self.net.answer_pings = False
+        self.net.pause(3)
+        self.net.feed(b"PONG\r\n")
+        nc.connect(wait=False)
+        self.poll_until(nc, lambda: taken)
+        self.assertEqual(taken, [(True, True, False)])
+        self.assertFalse(nc.connected)
+        self.assertFalse(nc.publish("c", b"not from a handler"))
+        self.poll_until(nc, lambda: nc.connected)
+        nc.poll()
+        self.assertTrue(self.sent().endswith(b"PING\r\nPUB r 3\r\nyes\r\nPUB b 2\r\nhi\r\n"), self.sent())
+
     def test_a_second_info_lets_nothing_into_the_middle_of_connect(self):
         nc = self.client(tx_size=64)
         self.net.write_limit = 10
@@ -401,6 +423,11 @@ class Misuse(Case):
     def test_a_negative_max_msgs_is_refused(self):
         nc = self.connected()
         self.assertRaises(ValueError, nc.subscribe, "a", self.take, None, -1)
+        sub = nc.subscribe("a", self.take)
+        self.assertRaises(ValueError, sub.unsubscribe, -1)
+        self.net.feed(message(1, b"still there"))
+        self.settle(nc)
+        self.assertEqual(sub.received, 1)
 
     def test_copying_into_what_cannot_be_changed_is_refused(self):
         nc = self.connected()

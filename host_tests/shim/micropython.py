@@ -15,6 +15,7 @@ allocated asks `hasattr(micropython, "mem_total")`. `heap_lock` only counts, it 
 """
 
 import builtins
+import sys
 import types
 
 _locked = 0
@@ -70,9 +71,14 @@ class _Word(int):
         return self
 
     def __truediv__(self, other):
+        if not isinstance(sys._getframe(1).f_globals, _Globals):
+            return int(self) / other  # handed on to other code, a word is an int like any
         raise TypeError("viper has no '/' for int")
 
-    __rtruediv__ = __pow__ = __rpow__ = __truediv__
+    def __pow__(self, other):
+        raise TypeError("viper has no '**' for int")
+
+    __rtruediv__ = __rpow__ = __pow__
 
 
 class _Int(_Word):

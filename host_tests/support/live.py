@@ -125,6 +125,11 @@ class Board:
         """How many files and sockets the process has open."""
         return len(os.listdir("/proc/%d/fd" % self._process.pid))
 
+    def kill(self):
+        """kill -9."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self):
         self._process.stdin.close()  # ends its loop
         try:

@@ -39,6 +39,7 @@ class Acked:
         self._reply = bytearray((inbox + ".00000000").encode())
         self._token = bytearray(8)
         self._inbox = nc.subscribe(inbox + ".*", self._on_ack)
+        nc._out.passing.append(b" " + inbox.encode())  # or it would be before older readings that were lost
         self._first = self._count = self._sent = 0
         self._next = 0  # where the one after those sent is
         self._acks = 0  # bit i: the i-th is acknowledged, but an older one is not
@@ -62,6 +63,8 @@ class Acked:
 
     def close(self):
         self._inbox.unsubscribe()
+        mine = b" " + bytes(self._reply[:-9])
+        self._nc._out.passing = [reply for reply in self._nc._out.passing if reply != mine]
 
     def is_idle(self):
         """Whether all readings are acknowledged."""

@@ -11,7 +11,6 @@ behaviour that of ADR-40.
 """
 
 import errno
-import random
 
 import utime
 from micropython import const
@@ -21,10 +20,18 @@ from .errors import (
     RECONNECTING, AuthError, Error, NotConnected, ProtocolError, Timeout,
 )
 from .framer import ERR, INFO, PING, PONG, WRONG, Framer
-from .handshake import connect_line, quoted, refused, server_error
+from .handshake import check, connect_line, refused, secure, server_error
 from .octets import octets
 from .servers import Servers
-from .wire import RESERVE, Outgoing, dispatch, fill, publish, push, receive, turn, write
+from .stats import Stats
+from .wire import RESERVE, Outgoing
+
+try:
+    from .loop import dispatch, fill, once, poll, publish, push, receive, write
+except SyntaxError:  # see wire.py
+    from .plain import load
+
+    load("loop", globals())
 
 _IDLE = const(0)
 _OPENING = const(1)
@@ -33,16 +40,24 @@ _GREETING = const(3)
 _UP = const(4)
 
 _POS = const(0)
-_END = const(1)  # the frames: see kernels.py and scanner.py
+_END = const(1)  # the frames: see kernels.py, loop.py and scanner.py
+_ROOM = const(2)
+_BUSY = const(35)
+_MORE = const(36)
+_PONGS = const(37)
+_UNANSWERED = const(38)
+_WRAP = const(0x3FFFFFFF)
+_HALF = const(0x20000000)
 
-_ROUNDS = const(8)  # how many full buffers are received in one turn
 _LONGEST_WAIT_MS = const(0x0FFFFFFF)  # ticks_add takes no more
 _SETTLED_MS = const(2000)  # a connection that broke before that counts as a failed attempt
 _FAILURES = (OSError, MemoryError)
 _RESTS = (errno.ENOBUFS, errno.ENOMEM)  # the network stack is out of memory, but will have some
+_BLOCKS = (bytes, bytearray, memoryview)  # what headers are when they are ready-made
 
 
-_COUNTERS = {"in_msgs": 6, "in_bytes": 7, "out_msgs": 4, "out_bytes": 5}  # in their frames
+def _no_hurry(now):
+    """For a transport that always sends at once."""
 
 
 class Guard:
@@ -51,8 +66,9 @@ class Guard:
     (A `try` with `except ... as` has a frame too large to be made without the heap.)
     """
 
-    error = refusal = None  # the latter: this connection's last -ERR
-    leave = False  # the server wants to be left, once what it sent is handled
+    def __init__(self):
+        self.error = self.refusal = None  # the latter: this connection's last -ERR
+        self.leave = False  # the server wants to be left, once what it sent is handled
 
     def __enter__(self):
         pass
@@ -64,29 +80,8 @@ class Guard:
 
     def keep(self, error):
         """Note a failure, unless there is one already, or it is only for now."""
-        if self.error is None and getattr(error, "errno", 0) not in _RESTS:
+        if self.error is None and not (error.args and error.args[0] in _RESTS):
             self.error = error
-
-
-class Stats:
-    """Counters, from 0 when the client was made; also by subscript. They wrap at 2**30.
-
-    in_msgs, in_bytes: given to handlers, payload only. out_msgs, out_bytes: queued, with headers.
-    reconnects: connections after the first. dropped: messages not queued, not sent before
-    `close()`, or without a handler. oversize: messages skipped, being larger than `rx_size`.
-    """
-
-    def __init__(self, received, sent):
-        self._frames = {"in_msgs": received, "in_bytes": received, "out_msgs": sent, "out_bytes": sent}
-        self.reconnects = self.dropped = self.oversize = 0
-
-    def __getattr__(self, name):
-        if name not in _COUNTERS:
-            raise AttributeError(name)
-        return self._frames[name][_COUNTERS[name]]
-
-    def __getitem__(self, name):
-        return getattr(self, name)
 
 
 class Client:
@@ -120,13 +115,11 @@ class Client:
         max_reconnects=-1, randomize=True, echo=True, verbose=False, pedantic=False,
         transport=None, on_event=None, ignore_discovered_servers=False, inbox_prefix="_INBOX"
     ):
-        if min(rx_size, tx_size) < 64 or min(ping_interval_ms, connect_timeout_ms) < 1:
-            raise ValueError("rx_size and tx_size: at least 64 bytes; times: at least 1 ms")
-        for text in (name, user, password, token):
-            if text is not None:
-                quoted(text)  # ValueError
-        if auth is not None and (not callable(auth) or (user, password, token) != (None, None, None)):
-            raise ValueError("auth: give credentials of unats.auth, and no user, password and token beside")
+        if min(rx_size, tx_size) < 64 or min(ping_interval_ms, connect_timeout_ms, max_pings_out) < 1:
+            raise ValueError("rx_size, tx_size: 64 or more; ping_interval_ms and such: 1 or more")
+        if min(reconnect_wait_ms, reconnect_max_wait_ms) < 0 or not (on_event is None or callable(on_event)):
+            raise ValueError("reconnect_wait_ms and such: 0 or more; on_event: a function, or None")
+        check(name, user, password, token, auth)
         if inbox_prefix != "_INBOX":
             from .ids import checked_prefix
 
@@ -134,15 +127,16 @@ class Client:
         self.inbox_prefix = inbox_prefix
         self._servers = Servers(servers, randomize)
         if tls is not None or self._servers.tls:
-            from .tls import secure
+            from .tls import secured
 
-            transport = secure(tls, transport, self._servers)
+            transport = secured(tls, transport, self._servers)
         elif transport is None:
             from .transport import Tcp
 
             transport = Tcp()
         self._transport = transport
         self._readinto, self._send, self._wait = transport.readinto, transport.write, transport.wait
+        self._hurry = getattr(transport, "hurry", _no_hurry)
         self._discover = None if ignore_discovered_servers else self._servers.discovered, randomize
         self._options = ("verbose", verbose), ("pedantic", pedantic), ("echo", echo), ("name", name)
         self._credentials = user, password, token, auth
@@ -153,6 +147,7 @@ class Client:
         self._framer, self._out = Framer(rx_size), Outgoing(tx_size)
         self._frame, self._tx, self._tx_frame = self._framer.frame, self._out.buf, self._out.frame
         self._rx, self._views = self._framer.buf, self._framer.views
+        self._line = self._out.line
         self._net = Guard()
         self._subs = self._requests = None  # features, once they are used
         self.stats = Stats(self._frame, self._tx_frame)
@@ -165,11 +160,9 @@ class Client:
         self._deadline = 0
         self._settled = self._failures = 0  # when a connection counts as good; attempts in a row
         self._greeting, self._chunk = None, b""  # what is to be sent before UP; the chunk at hand
-        self._busy = False  # inside a turn
-        self._more = False  # a handler raised: there may be whole messages in the buffer
         self._owed = self._news = False  # PING, PONG, or, if _news, subscriptions are to be queued
         self._owed_pings = self._owed_pongs = 0
-        self._pings = self._pongs = self._pings_out = 0  # sent, received; not answered in a row
+        self._pings = 0  # sent on this connection
 
     early = bytes  # called for messages that leave with CONNECT: none, but see `unats.early`
 
@@ -191,7 +184,7 @@ class Client:
 
     def _in(self, ms):
         """The deadline that is so many milliseconds away."""
-        return utime.ticks_add(utime.ticks_ms(), min(ms, _LONGEST_WAIT_MS))
+        return utime.ticks_add(utime.ticks_ms(), ms if ms < _LONGEST_WAIT_MS else _LONGEST_WAIT_MS)
 
     def _left(self, until):
         """Milliseconds until a deadline of `_in`; below 0, also after a pause of days: it is past.
@@ -219,7 +212,9 @@ class Client:
         if self._phase == _IDLE:
             self._deadline = utime.ticks_ms()
         if wait:
-            self._wait_connected(timeout_ms or self._connect_timeout * len(self._servers))
+            if timeout_ms is None:
+                timeout_ms = self._connect_timeout * len(self._servers)
+            self._wait_connected(timeout_ms)
 
     def _wait_connected(self, timeout_ms):
         until = self._in(timeout_ms)
@@ -231,7 +226,7 @@ class Client:
                 if left <= 0:
                     self.last_error = Timeout("no connection within %d ms" % timeout_ms)
                     raise self.last_error
-                self._once(left)
+                once(self, left)
         finally:
             if self._phase != _UP:
                 self._disconnect()
@@ -258,16 +253,19 @@ class Client:
             self._await_open(min(left, wait))
         else:
             self._greet()
-            return self._receive(min(left, wait))
+            wait = min(left, wait)
+            return receive(self, wait) if self._subs is None else self._subs.hear(wait)
         return 0
 
     def _open(self):
         server = self._servers.next()
         self._deadline = self._in(self._connect_timeout)
-        self._framer.info.reset()
         self._phase = _OPENING
+        transport = self._transport
         try:
-            self._transport.open(server.host, server.port)
+            self._framer.info.reset()
+            transport.open(server.host, server.port)
+            self._readinto, self._send = transport.readinto, transport.write
         except _FAILURES as e:
             self._lost(e)
 
@@ -313,7 +311,7 @@ class Client:
         self._out.open(self.server.max_payload)
         self._deadline = self._in(self._keep[0])
         self._settled = self._in(_SETTLED_MS)
-        self._pings = self._pongs = self._pings_out = 0
+        self._pings = self._frame[_PONGS] = self._frame[_UNANSWERED] = 0
         self._owed = self._news = True
         if not first:
             self.stats.reconnects += 1
@@ -324,20 +322,20 @@ class Client:
     def _failed(self):
         """The transport failed, or the server did; hear its last words before giving up."""
         error = self._net.error
-        n = self._dispatch() if self._more else 0
+        n = dispatch(self) if self._frame[_MORE] else 0
         if n:
             return n
-        if not isinstance(error, Error) and self._phase > _OPENING and self._fill(0):
-            return self._dispatch()
+        if not isinstance(error, Error) and self._phase > _OPENING and fill(self):
+            return dispatch(self)
         self._lost(self._net.error or error)
         return 0
 
     def _lost(self, error):
         """Give the connection or the attempt up, and plan the next one."""
         if isinstance(error, MemoryError):
-            error = Error("out of memory while connecting to %s" % self._servers.current)
+            error = Error("out of memory: gave up the connection to %s" % self._servers.current)
         elif not isinstance(error, Error):
-            error = NotConnected(error.errno, str(self._servers.current))
+            error = NotConnected(error.args[0] if error.args else None, str(self._servers.current))
         if isinstance(error, NotConnected) and self._net.refusal is not None:
             error = self._net.refusal
         self.last_error = error
@@ -345,7 +343,7 @@ class Client:
         settled = was_up and (self._settled is None or self._left(self._settled) <= 0)
         give_up = self.state == DRAINING
         self._failures = 0 if settled else self._failures + 1
-        self._plan()
+        self._deadline = self._in(self._servers.wait(self._failures, self._retry))
         if was_up:
             self.state = RECONNECTING
         try:
@@ -366,20 +364,10 @@ class Client:
         self._net.leave = False
         self._chunk = b""
         self._owed_pings = self._owed_pongs = 0
-        self._more = False
         self._framer.reset()
         self._out.rewind()
         if self._requests is not None:
             self._requests.lost()
-
-    def _plan(self):
-        """Set when to try again: the next server at once, but wait after each round of them."""
-        rounds = self._servers.rounds(self._failures)
-        wait = 0
-        if rounds:
-            wait = min(self._retry[0] << min(rounds - 1, 16), self._retry[1])
-            wait -= random.getrandbits(24) % (wait // 2 + 1)
-        self._deadline = self._in(wait)
 
     def reconnect(self):
         """Leave this server for the next one, or try at once instead of waiting: by `poll()`.
@@ -407,44 +395,26 @@ class Client:
 
     # One turn
 
-    def poll(self, timeout_ms=0):
-        """Do what is to be done, wait at most timeout_ms for it; return how many messages came.
-
-        Connects and reconnects, keeps alive, sends, receives, calls the handlers. Returns as soon
-        as a message was handled. Waits longer only for name resolution. Does not allocate while
-        connected. ValueError: called by a handler. What a handler raises comes out of here; the
-        next `poll()` goes on with the next message.
-        """
-        if timeout_ms <= 0:
-            return self._once(0)
+    def _poll(self, timeout_ms):
         until = self._in(timeout_ms)
         while True:
-            n = self._once(timeout_ms)
+            n = once(self, timeout_ms)
             if n:
                 return n
             timeout_ms = self._left(until)
             if timeout_ms <= 0:
                 return 0
 
-    def _once(self, wait):
-        if self._busy:
-            self._check_not_busy()
-        self._busy = True
-        try:
-            return self._turn(wait)
-        finally:
-            self._busy = False
-
     def _check_not_busy(self):
-        if self._busy:
+        if self._frame[_BUSY]:
             raise ValueError("not from a handler: it would wait for the poll() that called it")
 
     def _keep_alive(self):
         """Time for a PING, or, with too many unanswered, to give up; return how long to wait."""
-        if self._pings_out >= self._keep[1]:
+        if self._frame[_UNANSWERED] >= self._keep[1]:
             self._net.error = Timeout("stale connection: no PONG from %s" % self._servers.current)
             return 0
-        self._pings_out += 1
+        self._frame[_UNANSWERED] += 1
         self._deadline = self._in(self._keep[0])
         if self._settled is not None and self._left(self._settled) <= 0:
             self._settled = None  # for good: the ticks wrap
@@ -453,8 +423,8 @@ class Client:
 
     def _ping(self):
         """Send a PING; return which one it is."""
-        if not self._owed and self._out.line(b"PING\r\n", RESERVE):
-            self._pings += 1
+        if not self._owed and self._line(b"PING\r\n", RESERVE):
+            self._pings = (self._pings + 1) & _WRAP
             return self._pings
         self._owed = True
         self._owed_pings += 1
@@ -462,14 +432,14 @@ class Client:
 
     def _pay(self):
         """Queue what the server is owed, as far as it fits: a PING last, for it is to confirm."""
-        if self._owed_pongs and self._out.line(b"PONG\r\n", RESERVE):
+        if self._owed_pongs and self._line(b"PONG\r\n", RESERVE):
             self._owed_pongs = 0
         if self._news:
             self._news = self._subs is not None and not self._subs.tell(self._out)
-        while self._owed_pings and not self._news and self._out.line(b"PING\r\n", RESERVE):
+        while self._owed_pings and not self._news and self._line(b"PING\r\n", RESERVE):
             self._owed_pings -= 1
-            self._pings += 1
-        if self._net.leave and self._frame[_POS] == self._frame[_END] and not self._more:
+            self._pings = (self._pings + 1) & _WRAP
+        if self._net.leave and self._frame[_POS] == self._frame[_END] and not self._frame[_MORE]:
             self.reconnect()
         self._owed = self._news or self._owed_pings + self._owed_pongs > 0
 
@@ -483,7 +453,7 @@ class Client:
         return True
 
     # Kernels: see there.
-    _push, _write, _fill, _dispatch, _receive, _turn = push, write, fill, dispatch, receive, turn
+    poll, _once, _push, _write = poll, once, push, write
 
     def _no_room(self):
         return self._framer.shorten() or self._wrong(-5)
@@ -522,12 +492,18 @@ class Client:
 
     def _on_info(self):
         info = self.server
-        if self._phase == _INFO and not self._secured(info):
-            return
-        if self._discover[0] is not None and info.connect_urls:
+        if self._phase == _INFO:
+            safe = False
+            with self._net:
+                safe = secure(self._transport, info, self._frame[_END] - self._frame[_POS])
+            if not safe:
+                return
+        if self._discover[0] is not None and info._new_urls:
+            info._new_urls = False
             self._discover[0](info.connect_urls, self._discover[1])
         if self._phase == _INFO:
             self._phase = _GREETING
+            self.stats.dropped += self._out.resume(info.max_payload)
             self._introduce()
             return
         if self._phase == _UP:
@@ -537,16 +513,6 @@ class Client:
             self._event(LAME_DUCK)
             if len(self._servers) > 1:
                 self._net.leave = self._owed = True  # to be gone before the server closes
-
-    def _secured(self, info):
-        """Begin with TLS, if it was asked for; False if that cannot be, or the server requires it."""
-        with self._net:
-            if hasattr(self._transport, "secure"):
-                self._transport.secure(info, self._frame[_END] - self._frame[_POS])
-            elif info.tls_required:
-                raise Error("%s requires TLS" % self._servers.current)
-            return True
-        return False
 
     def _on_err(self):
         """-ERR: most of them are the server's last words, and then it closes the connection."""
@@ -570,8 +536,9 @@ class Client:
 
         Works at any time, also before connecting; survives reconnecting. queue: share the messages
         with the other members of this queue group. max_msgs: end after so many (0: never).
-        stream: messages larger than `rx_size` come in fragments (`msg.offset .size .total .last`),
-        instead of being skipped and counted. ValueError: not a valid subject or queue.
+        stream: messages larger than `rx_size` come in fragments of up to `rx_size` bytes
+        (`msg.offset .size .total .last`), instead of being skipped and counted.
+        ValueError: not a valid subject or queue.
         """
         if self._subs is None:
             from .subscription import Subscriptions
@@ -594,15 +561,18 @@ class Client:
             self._check_headers()
         if self._out.body() > self.server.max_payload > 0:
             raise ValueError("payload: larger than the server's max_payload")
-        if self.connected and (self._out.message(source, start, n) or self._crowded(source, start, n)):
-            return True
+        if self._tx_frame[_ROOM]:  # if not for long, what fits is kept for the next connection
+            if self._out.message(source, start, n) or self.connected and self._crowded(source, start, n):
+                return True
+        elif self._out.room(self._out.needs(n) - self._out.body()):
+            self._out.head(source, start, n)  # for its ValueError: misuse is that also now
         self.stats.dropped += 1
         return False
 
     def _check_headers(self):
         if self._phase == _UP and not self.server.headers:
             raise ValueError("headers: this server does not know them")
-        if isinstance(self._out.headers, dict):
+        if not isinstance(self._out.headers, _BLOCKS):
             from .headers import encode
 
             self._out.headers = encode(self._out.headers)
@@ -628,18 +598,18 @@ class Client:
         """
         self._check_not_busy()
         until = self._in(timeout_ms)
-        number = 0
-        while True:
-            if self.connected:
-                number = number or self._ping()
-                if self._pongs >= number:
-                    return True
-            elif number or self.state not in (CONNECTING, RECONNECTING):
-                return False
+        while not self.connected:
             left = self._left(until)
-            if left <= 0:
+            if left <= 0 or self.state not in (CONNECTING, RECONNECTING):
                 return False
-            self._once(left)
+            once(self, left)
+        number = self._ping()
+        while (self._frame[_PONGS] - number) & _WRAP >= _HALF:
+            left = self._left(until)
+            if left <= 0 or not self.connected:
+                return False
+            once(self, left)
+        return True
 
     def drain(self, timeout_ms=5000):
         """Unsubscribe, handle what is under way, send what is queued, close.
@@ -658,8 +628,8 @@ class Client:
         Without a handler it waits and returns the reply, a `Msg` of its own; `NoResponders` at
         once if nobody listens there, `Timeout`, `NotConnected` if the connection is or gets lost.
         With one it returns True (or False, as `publish`); `poll()` calls handler(msg) for each of
-        up to max_msgs replies (one with `msg.status` 503 if nobody listens), and handler(None)
-        when no more of them can come: time is up, or the connection was lost.
+        up to max_msgs replies (one with `msg.status` 503 if nobody listens; 0: for all that come in
+        time), and handler(None) when no more can come: time is up, or the connection was lost.
         ValueError: as `publish`; or waiting for it in a handler.
         """
         if self._requests is None:

@@ -32,6 +32,9 @@ _LIMIT = const(4)
 _LINE = const(32)
 _LINE_END = const(33)
 _STEP = const(34)
+_MORE = const(36)
+_PONGS = const(37)
+_UNANSWERED = const(38)
 _IN_INFO = const(1)  # a value of f[_MODE]
 
 _VIEWS = const(8)
@@ -43,10 +46,11 @@ class Framer:
     """The receive buffer and the place in the stream."""
 
     def __init__(self, rx_size):
-        self.frame = array("i", [0] * 35)
+        self.frame = array("i", [0] * 39)
         self.frame[_STEP] = step = (rx_size + 256 + _VIEWS - 1) // _VIEWS
-        self.buf = bytearray(step * (_VIEWS + 1))
-        self.views = [memoryview(self.buf)[i * step :] for i in range(_VIEWS + 1)]
+        size = step * (_VIEWS + 1)
+        self.buf = bytearray(size + 1)  # `scan` marks the end with one more byte
+        self.views = [memoryview(self.buf)[i * step : size] for i in range(_VIEWS + 1)]
         self.info = Info(self.buf, self.frame)
         self._limit = rx_size + 1
         self.reset()
@@ -54,7 +58,7 @@ class Framer:
     def reset(self):
         """Start a new stream: nothing received, no message half read."""
         f = self.frame
-        f[_POS] = f[_END] = f[_MODE] = f[_KEPT] = 0
+        f[_POS] = f[_END] = f[_MODE] = f[_KEPT] = f[_MORE] = f[_PONGS] = f[_UNANSWERED] = 0
         self.line_done()
 
     def line_done(self):

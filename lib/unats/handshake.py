@@ -34,7 +34,7 @@ class Info:
         self.headers = self.jetstream = self.ldm = False
         self.tls_required = self.tls_available = False
         self.connect_urls = []  # host:port of the cluster's other servers, as far as they are kept
-        self._in_urls = False
+        self._in_urls = self._new_urls = False  # within the list; it came since it was last looked at
         self._size = self._level = 0  # read so far; nesting of the JSON: 1 is the object's own
         self._in_string = self._begun = False  # a comma was in one; the object has begun
 
@@ -72,7 +72,7 @@ class Info:
     def _end(self, line):
         whole = self._begun and self._level == 0 and not self._in_string
         self._size = self._level = 0
-        self._begun = self._in_string = False
+        self._begun = self._in_string = self._in_urls = False
         if self._buf[line + 1] != 10:
             return -3
         self._consume(line + 2)
@@ -105,12 +105,16 @@ class Info:
     def take(self, field):
         """Keep one `"key":value` of the JSON (bytes), if it is one of those in `__init__`."""
         opening = field.lstrip()[:1] == b"{"
-        self._begun = self._begun or opening
         level = self._level + opening
         if not self.pass_over(field):
             return
-        if self._in_urls or (level == 1 and b'"connect_urls"' in field):
-            self._take_urls(field)
+        if self._in_urls:
+            self._take_urls(field, 0)
+        elif level == 1 and b'"connect_urls"' in field:
+            if field.split(b":", 1)[-1].lstrip()[:1] == b"[":
+                self.connect_urls = []
+                self._new_urls = True
+                self._take_urls(field, field.find(b"[") + 1)
         elif level == 1:
             field = field.strip(b" \t\r{}")
             key = field[1 : field.find(b'"', 1)].decode()
@@ -119,15 +123,11 @@ class Info:
                 if type(value) is type(self.__dict__[key]):
                     setattr(self, key, value)
 
-    def _take_urls(self, field):
-        """Take the strings of the list `connect_urls` that are in this field."""
-        start = 0
-        if not self._in_urls:
-            self.connect_urls = []
-            start = field.find(b"[") + 1
+    def _take_urls(self, field, start):
+        """Take the strings of the list `connect_urls` that are in this field, from start on."""
         for url in field[start:].split(b'"')[1::2]:
             if len(self.connect_urls) < _MAX_URLS and 0 < len(url) <= _MAX_URL:
-                if 32 < min(url) and max(url) < 127:
+                if 32 < min(url) and max(url) < 127 and 92 not in url:  # 92: an escape
                     self.connect_urls.append(url.decode())
         self._in_urls = b"]" not in field[max(start, field.rfind(b'"')) :]
 
@@ -135,6 +135,7 @@ class Info:
         """Keep track of strings and nesting over a part of the JSON; whether it began outside."""
         parts = part.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
         outside = not self._in_string
+        self._begun = self._begun or part.lstrip()[:1] == b"{"
         brackets = b"".join(parts[0 if outside else 1 :: 2])
         self._level += brackets.count(b"{") - brackets.count(b"}")
         if len(parts) % 2 == 0:
@@ -158,6 +159,27 @@ def connect_line(client, server, info):
         fields += _added(tuple(auth(info.nonce)), fields)
     pairs = ['"%s":%s' % (key, _literal(value)) for key, value in fields if value is not None]
     return ("CONNECT {" + ",".join(pairs) + "}\r\n").encode()
+
+
+def check(name, user, password, token, auth):
+    """ValueError if these arguments of the client can not be used."""
+    for text in (name, user, password, token):
+        if text is not None:
+            quoted(text)  # ValueError
+    if auth is not None and (not callable(auth) or (user, password, token) != (None, None, None)):
+        raise ValueError("auth: give credentials of unats.auth, and no user, password and token beside")
+
+
+def secure(transport, info, ahead):
+    """INFO has come, and `ahead` bytes behind it: begin with TLS if the transport has it. True.
+
+    Error: the server requires it, or it cannot be.
+    """
+    if hasattr(transport, "secure"):
+        transport.secure(info, ahead)
+    elif info.tls_required:
+        raise Error("this server requires TLS: give tls=unats.tls.Tls(ca=...)")
+    return True
 
 
 def _added(pairs, fields):

@@ -3,27 +3,27 @@
 Names keep their case, and a name may come more than once. Everything here allocates.
 """
 
+from .octets import utf8
+
 _VERSION = "NATS/1.0"
 
 
 def encode(headers):
-    """The block of a dict whose values are str (or int), or lists of them; bytes pass as they are.
+    """The block of a dict whose values are str (or bytes, or int), or lists of them.
 
-    ValueError for a name that is not one token of printable ASCII without a colon, and for a value
+    A ready block, bytes, passes as it is. ValueError for anything else, for a name that is not one token of printable ASCII without a colon, and for a value
     with a line end or another control character: a value can not become a header of its own.
     """
     if isinstance(headers, (bytes, bytearray, memoryview)):
         return headers
+    if not isinstance(headers, dict):
+        raise ValueError("headers: give a dict, or a ready block as bytes")
     lines = [_VERSION]
     for name, values in headers.items():
         _check_name(name)
         for value in values if isinstance(values, (list, tuple)) else (values,):
-            value = str(value)
-            for c in value:
-                if c < " " and c != "\t" or c == "\x7f":
-                    raise ValueError("header %s: a control character is in its value" % name)
-            lines.append(name + ": " + value)
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+            lines.append(name + ": " + _text(name, value))
+    return utf8("\r\n".join(lines) + "\r\n\r\n")
 
 
 def _check_name(name):
@@ -32,6 +32,19 @@ def _check_name(name):
     for c in name:
         if c <= " " or c == ":" or c > "~":
             raise ValueError("header name: no space, colon or control character in %r" % name)
+
+
+def _text(name, value):
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value).decode()
+    elif isinstance(value, (int, float)):
+        value = str(value)
+    elif not isinstance(value, str):
+        raise ValueError("header %s: give str, or a list of them" % name)
+    for c in value:
+        if c < " " and c != "\t" or c == "\x7f":
+            raise ValueError("header %s: a control character is in its value" % name)
+    return value
 
 
 def decode(block):

@@ -8,7 +8,6 @@ indices into the buffer. Counters wrap at 2**30, below what would need the heap.
 """
 
 import micropython
-import utime
 from micropython import const
 
 try:
@@ -32,6 +31,8 @@ _LINE_END = const(33)
 _STEP = const(34)  # a view of the buffer begins at every multiple of it, up to nine
 _WRAP = const(0x3FFFFFFF)
 _BUFFERS = (bytes, bytearray, memoryview)
+# A built-in name is looked for here first, and then in a long list: that takes as long as a kernel.
+_bytes, _isinstance, _len, _type = bytes, isinstance, len, type
 
 
 @micropython.viper
@@ -203,14 +204,14 @@ def pub(client, subject_, payload_) -> int:
     Not simple are a subject that is not valid or not ASCII, a payload above the server's maximum,
     and one that is no bytes, bytearray or memoryview. Nothing is done then.
     """
-    if not isinstance(payload_, _BUFFERS):
+    if _type(payload_) is not _bytes and not _isinstance(payload_, _BUFFERS):
         return 0
     buf = ptr8(client._tx)
     f = ptr32(client._tx_frame)
     subject = ptr8(subject_)
     payload = ptr8(payload_)
-    n = int(len(subject_))
-    size = int(len(payload_))
+    n = int(_len(subject_))
+    size = int(_len(payload_))
     at = f[_END]
     if size > f[_MAX_PAYLOAD]:
         return 0
@@ -267,129 +268,3 @@ def pub(client, subject_, payload_) -> int:
     f[_OUT_MSGS] = (f[_OUT_MSGS] + 1) & _WRAP
     f[_OUT_BYTES] = (f[_OUT_BYTES] + size) & _WRAP
     return 1
-
-
-@micropython.native
-def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
-    """Queue a message; True, or False (and `stats.dropped`) if it could not be.
-
-    payload: bytes, bytearray, memoryview, str or `Payload`; n: use its first n bytes only.
-    headers: a dict of str (or of lists of str), or a ready block of bytes.
-    The next `poll()` sends it, with all that is queued by then; a full buffer is sent at once.
-    Does not wait, and does not allocate (but for a str payload, a dict of headers, and subjects
-    that are not ASCII); only a message larger than `tx_size` is sent here and now, piece by piece.
-    ValueError: a bad subject or reply subject, a payload over the server's `max_payload`, headers
-    the server does not know; nothing is sent then.
-    """
-    if reply is None and headers is None and n < 0:
-        queued = pub(self, subject, payload)
-        if queued < 0 and self._write():
-            queued = pub(self, subject, payload)
-        if queued > 0:
-            return True
-    return self._publish(subject, payload, reply, headers, n)
-
-
-@micropython.native
-def push(self, part, at, n):
-    """Hand the transport n bytes of part from `at` on, once; how many it took."""
-    try:
-        return self._send(part, at, n) or 0
-    except OSError as e:
-        self._net.keep(e)
-        return 0
-
-
-@micropython.native
-def write(self):
-    """Hand the transport what is queued, once; how much it took."""
-    f = self._tx_frame
-    if f[1] == 0 or f[2] == 0 or self._net.error is not None:
-        return 0  # nothing queued, not connected, or not for long
-    n = push(self, self._tx, f[0], f[1] - f[0])
-    f[0] += n
-    if f[0] == f[1]:
-        f[0] = f[1] = 0
-    return n
-
-
-@micropython.native
-def fill(self, wait):
-    """Wait for something to do, if wait > 0, and receive once; True if something came."""
-    try:
-        if wait > 0:
-            self._wait(wait, self._tx_frame[1] > 0 or len(self._chunk) > 0)
-        i = room(self._rx, self._frame)
-        if i > 8:
-            return self._no_room()
-        n = self._readinto(self._views[i])
-    except OSError as e:
-        return self._read_failed(e)
-    if n is None:
-        return False
-    if n == 0:
-        return self._closed()
-    self._frame[1] += n
-    return True
-
-
-@micropython.native
-def dispatch(self):
-    """Act on all that is in the receive buffer; return how many messages were handled."""
-    self._more = True  # until it is done: a handler may raise
-    f = self._frame
-    n = 0
-    while f[0] < f[1]:
-        kind = 3
-        subs = self._subs
-        if subs is not None:
-            n += subs.run()
-            kind = subs.kind
-        if kind == 3 and f[2] == 0 and f[4]:
-            kind = operation(self._rx, f)
-            if kind == 9:
-                kind = self._framer.read_info()
-        elif kind == 3:
-            kind = self._framer.next()
-        if kind == 6 and self._phase == 4:
-            self._pings_out = 0
-            self._pongs += 1
-        elif kind == 0 or not self._operation(kind):
-            break
-    self._more = False
-    if self._net.leave:
-        self._owed = True  # to be looked at in the next turn
-    return n
-
-
-@micropython.native
-def receive(self, wait):
-    """Receive and dispatch, a few buffers at most; wait at first if there is nothing to do."""
-    n = dispatch(self) if self._more else 0
-    rounds = 8
-    while rounds and self._phase > 1 and self._net.error is None and fill(self, 0 if n else wait):
-        rounds = rounds - 1 if self._frame[1] == len(self._rx) else 0
-        n += dispatch(self)
-        wait = 0
-    return n
-
-
-@micropython.native
-def turn(self, wait):
-    """Do what is to be done, once, waiting at most so many ms; return how many messages came."""
-    if self._phase != 4 or self._net.error is not None:
-        return self._advance(wait)
-    left = utime.ticks_diff(self._deadline, utime.ticks_ms())
-    if left <= 0 or left > 0xFFFFFFF:  # long past, if it looks so far ahead: see Client._left
-        left = self._keep_alive()
-    if self._requests is not None:
-        left = min(left, self._requests.expire())
-        if self._phase != 4:
-            return 0
-    if self._owed:
-        self._pay()
-    if self._tx_frame[1]:
-        write(self)
-    if self._owed and self._tx_frame[1] == 0:
-        left = 0  # there is room again for what did not fit
-    return receive(self, wait if wait < left else left)

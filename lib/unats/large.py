@@ -2,9 +2,10 @@
 
 from micropython import const
 
-from .errors import Timeout
+from .errors import NotConnected, Timeout
 
 _END = const(1)  # the frame: see kernels.py
+_HURRIES = const(7)
 
 
 class Large:
@@ -14,7 +15,8 @@ class Large:
         self._client = client
         self._out = client._out
         self._net = client._net
-        self._until = 0
+        self._until = self._head = 0
+        self._done = False  # the message at hand is sent whole
 
     def send(self, source, start, n):
         """Send what `Outgoing.take` was given to source[start:start + n]; whether it went.
@@ -24,17 +26,37 @@ class Large:
         out = self._out
         if out.needs(n) - out.body() > out.limit:
             raise ValueError("subject: too long for tx_size")
+        self._client._hurry(1)  # its end is not to wait until the rest is acknowledged
+        out.frame[_HURRIES] = 1
         if not self._send_queue():
             return False
-        n = out.head(source, start, n)
-        if not self._send(out.buf, n):
-            return False
+        self._head = out.head(source, start, n)
+        return self._send_whole()
+
+    def _send_whole(self):
+        self._done = False
+        with self:
+            self._send_parts()
+        return self._done
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, kind, error, trace):
+        """Whatever was raised in the middle, nothing may follow half a message."""
+        if not self._done and self._net.error is None:
+            self._net.error = NotConnected("a message was cut off")
+
+    def _send_parts(self):
+        """Send control line, headers and payload, and count the message."""
+        out = self._out
+        if not self._send(out.buf, self._head):
+            return
         if out.headers is not None and not self._send(out.headers, len(out.headers)):
-            return False
-        if not self._send(out.data, out.size) or not self._send(b"\r\n", 2):
-            return False
-        out.count()
-        return True
+            return
+        if self._send(out.data, out.size) and self._send(b"\r\n", 2):
+            out.count()
+            self._done = True
 
     def _send_queue(self):
         """Send what was queued before."""

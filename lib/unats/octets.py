@@ -1,12 +1,14 @@
 """Text as bytes, without allocating where it can be helped."""
 
-from .wire import ascii
+from .wire import _BUFFERS, ascii
 
 
 def octets(text):
     """The argument, whose items are its bytes: a str that is not ASCII is encoded (allocates)."""
-    if isinstance(text, str) and not ascii(text, len(text)):
-        return utf8(text)
+    if isinstance(text, str):
+        return text if ascii(text, len(text)) else utf8(text)
+    if not isinstance(text, _BUFFERS):
+        raise ValueError("subject: give str or bytes")
     return text
 
 

@@ -28,10 +28,11 @@ class Payload:
 
     def text(self, s):
         """Append a str (as UTF-8), or bytes."""
-        return self.bytes(octets(s))
+        return self.bytes(s)
 
     def bytes(self, b):
-        """Append a bytes-like object."""
+        """Append a bytes-like object (or a str, as `text`)."""
+        b = octets(b)
         n = len(b)
         self._room(n)
         self.size = copy(self.buffer, self.size, b, 0, n)

@@ -9,11 +9,11 @@ _scratch = bytearray(64)
 
 
 def load(name, into):
-    """Put the functions of the kernels module `name`, `kernels` or `scanner`, into a dict."""
+    """Put the functions of the module `name`, `kernels`, `loop` or `scanner`, into a dict."""
     try:
         k = __import__("unats." + name, None, None, (name,)).__dict__
     except SyntaxError:  # invalid micropython decorator
-        k = {"__name__": name}
+        k = {"__name__": "unats." + name}
         with open(__file__.replace("plain.", name + ".")) as source:
             text = source.read()
         for emitter in ("viper", "native"):
@@ -25,7 +25,7 @@ def load(name, into):
     if "ascii" in k:
         ascii = k["ascii"]
         k["ascii"] = lambda s, n, k=ascii: k(_bytes(s) if isinstance(s, str) else s, n)
-    if "pub" in k:  # `publish` calls it, and has another way for what it refuses
+    if name == "kernels":  # `publish` calls `pub`, and has another way for what it refuses
         pub = k["pub"]
         k["pub"] = lambda nc, subject, data: 0 if isinstance(subject, str) else pub(nc, subject, data)
     for function in k:

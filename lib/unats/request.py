@@ -22,7 +22,10 @@ def unique():
 
 
 class Request:
-    """One that is outstanding: `handler(msg)` is to be called up to `left` times until `until`."""
+    """One that is outstanding: `handler(msg)` is to be called up to `left` times until `until`.
+
+    Below 0 `left` is no limit.
+    """
 
     def __init__(self, token, handler, until, left):
         self.token = token
@@ -52,8 +55,7 @@ class Requests:
         self._token_at = client.inbox_prefix.count(".") + 2
         self._pending = []
         self._next = 0
-        self._oversize = None
-        client.subscribe(self._prefix + "*", self._on_reply)
+        self._inbox = client.subscribe(self._prefix + "*", self._on_reply)
 
     def request(self, subject, payload, timeout_ms, headers, handler, max_msgs):
         """See `Client.request`."""
@@ -61,6 +63,8 @@ class Requests:
             return self._wait(subject, payload, headers, timeout_ms)
         if not callable(handler):
             raise ValueError("handler: give a function of one argument, the message or None")
+        if max_msgs < 0:
+            raise ValueError("max_msgs: at least 1, or 0 for all that come in time")
         return self._start(subject, payload, headers, timeout_ms, handler, max_msgs)
 
     def _start(self, subject, payload, headers, timeout_ms, handler, max_msgs):
@@ -87,6 +91,7 @@ class Requests:
         if not client.connected:
             raise NotConnected("request: not connected")
         reply = Reply()
+        skipped = self._inbox.dropped
         until = client._in(timeout_ms)
         if not self._start(subject, payload, headers, timeout_ms, reply.take, 1):
             if client.connected:
@@ -96,6 +101,8 @@ class Requests:
             client._once(max(client._left(until), 0))
         msg = reply.msg
         if msg is None:
+            if client.connected and self._inbox.dropped != skipped:
+                raise Timeout("request: what was replied is larger than rx_size")
             if client.connected:
                 raise Timeout("request: no reply within %d ms" % timeout_ms)
             raise NotConnected("request: the connection was lost")
@@ -107,7 +114,7 @@ class Requests:
         for request in self._pending:
             if msg.token_equals(self._token_at, request.token):
                 request.left -= 1
-                if request.left <= 0 or (msg.status == 503 and not msg.size):
+                if request.left == 0 or (msg.status == 503 and not msg.size):
                     self._pending.remove(request)
                 request.handler(msg)
                 return

@@ -38,6 +38,7 @@ _FIELD = const(17)  # the fields of the control line: from, to and value of each
 _BAD = const(0x3FFFFFFF)  # the value of a field that is no number, or too large a one
 _MAX_BODY = const(67108864)  # 64 MiB, the most that a nats-server can be told to accept
 _WRAP = const(0x3FFFFFFF)
+_none = None  # viper compares with a variable only
 
 
 @micropython.viper
@@ -54,7 +55,7 @@ def same(a: ptr8, at: int, b: ptr8, start: int, n: int) -> int:
 
 @micropython.viper
 def scan(buf: ptr8, f: ptr32) -> int:
-    """Read the message at f[_POS]; nothing is consumed.
+    """Read the message at f[_POS]; nothing is consumed. There must be a byte behind f[_END].
 
     Returns 1 a message, all of it received and below f[_LIMIT]; 2 a message of which that is not
     true, but its control line is there; 3 something that is no message; 0 more bytes are needed;
@@ -66,55 +67,51 @@ def scan(buf: ptr8, f: ptr32) -> int:
         return 0
     if f[_MODE]:
         return 3
+    buf[end] = 0  # ends what runs below, so that they need not look for the end
     sizes = 1
     if int(buf[at]) | 32 == 104:  # H of HMSG
         at += 1
         sizes = 2
     i = 0x67736D  # MSG, its letters lowest first
     while i:
-        if at >= end:
-            return 0
-        if int(buf[at]) | 32 != i & 255:
-            return 3
+        c = int(buf[at])
+        if c | 32 != i & 255:
+            return 3 if at < end else 0
         at += 1
         i = i >> 8
-    if at >= end:
-        return 0
-    if buf[at] != 32 and buf[at] != 9:
-        return 3
+    c = int(buf[at])
+    if c != 32 and c != 9:
+        return 3 if at < end else 0
     i = _FIELD
     while True:
-        c = 32
         while c == 32 or c == 9:
-            if at >= end:
-                return 0
-            c = int(buf[at])
             at += 1
+            c = int(buf[at])
         if c == 13:
             break
+        if at >= end:
+            return 0
         if i > _FIELD + 14:
             return -2
-        f[i] = at - 1
+        f[i] = at
         value = 0
+        if i == _FIELD:
+            while buf[at] > 32:
+                at += 1
+            c = int(buf[at])
         while c > 32:
             c -= 48
-            if value != _BAD:
-                value = value * 10 + c if c >= 0 and c <= 9 and value < 100000000 else _BAD
-            if at >= end:
-                return 0
-            c = int(buf[at])
+            value = value * 10 + c if c >= 0 and c <= 9 and value < 100000000 else _BAD
             at += 1
-        at -= 1
+            c = int(buf[at])
         f[i + 1] = at
         f[i + 2] = value
         i += 3
         if c != 32 and c != 13 and c != 9:
-            return -3 if c == 10 else -2
-    if at >= end:
-        return 0
-    if buf[at] != 10:
-        return -3
-    at += 1
+            return 0 if at >= end else -3 if c == 10 else -2
+    if buf[at + 1] != 10:
+        return -3 if at + 1 < end else 0
+    at += 2
     i -= _FIELD + 6 + 3 * sizes  # 3 with a reply subject, 0 without
     if i != 0 and i != 3:
         return -2
@@ -157,10 +154,10 @@ def dispatch(buf_, f_, lookup, msg) -> int:
         if kind != 1:
             return kind
         sub = lookup(f[_SID])
-        if not sub:
+        if sub is _none:
             return 1
         handler = sub.direct
-        if not handler:
+        if handler is _none:
             return 1
         n = f[_STOP] - f[_START]
         f[_POS] = f[_STOP] + 2

@@ -37,6 +37,8 @@ class Server:
         if not port.isdigit() or not 0 < int(port) < 65536:
             raise ValueError("server URL: the port must be 1 to 65535")
         self.port = int(port)
+        if ("[" in host or "]" in host) and host != "[%s]" % self.host or not _is_name(self.host):
+            raise ValueError("server URL: no such name or address of a host")
 
     def is_address(self):
         """Whether `host` is an IP address."""
@@ -46,13 +48,21 @@ class Server:
         return ("[%s]:%d" if ":" in self.host else "%s:%d") % (self.host, self.port)
 
 
+def _is_name(host):
+    """Whether these can be the characters of a host's name or address."""
+    for c in host:
+        if c <= " " or c in "/?#[]@,\\":
+            return False
+    return True
+
+
 def _unquote(text):
     """Undo percent-encoding (RFC 3986)."""
     first, *parts = text.split("%")
     out = first.encode()
     for part in parts:
         try:
-            out += bytes((int(part[:2], 16),)) + part[2:].encode()
+            out += bytes((int(part[:1], 16) << 4 | int(part[1:2], 16),)) + part[2:].encode()
         except ValueError:
             raise ValueError("server URL: bad percent-encoding in its credentials") from None
     quoted(out)  # ValueError
@@ -63,6 +73,8 @@ class Servers:
     """The servers to try, in a circle. `urls`: one URL or a list of them."""
 
     def __init__(self, urls, randomize):
+        if not isinstance(urls, (str, list, tuple)) or not all([isinstance(url, str) for url in urls]):
+            raise ValueError("servers: give a URL, or a list of them")
         self._all = [Server(url) for url in ([urls] if isinstance(urls, str) else urls)]
         if not self._all:
             raise ValueError("servers: give at least one URL")
@@ -83,7 +95,8 @@ class Servers:
     def discovered(self, urls, randomize):
         """Add the cluster's servers that INFO names, instead of those that it named before.
 
-        Only host and port of them are used. The order of those that were given stays.
+        Only host and port of them are used. The order of those that were given stays. The next one to
+        be tried is not the one at hand.
         """
         known = [str(server) for server in self._all[: self._given]]
         del self._all[self._given :]
@@ -100,6 +113,9 @@ class Servers:
                 self._all.append(server)
         if randomize:
             self._shuffle(self._given)
+        names = [str(server) for server in self._all]
+        current = str(self.current)
+        self._next = names.index(current) + 1 if current in names else 0
 
     def __len__(self):
         return len(self._all)
@@ -118,8 +134,20 @@ class Servers:
         self._round_end = failures + len(self)
         return self._round
 
+    def wait(self, failures, retry):
+        """Milliseconds until the next attempt: none within a round of all servers, growing ones after each.
+
+        retry: the first wait and the longest, in ms; half of each is random.
+        """
+        rounds = self.rounds(failures)
+        if not rounds:
+            return 0
+        wait = min(retry[0] << min(rounds - 1, 16), retry[1])
+        return wait - getrandbits(24) % (wait // 2 + 1)
+
     def next(self):
         """The server to try now, which is `current` from then on."""
-        self.current = self._all[self._next % len(self._all)]
-        self._next = (self._next + 1) % len(self._all)
+        i = self._next % len(self._all)
+        self.current = self._all[i]
+        self._next = i + 1
         return self.current

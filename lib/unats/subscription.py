@@ -9,7 +9,8 @@ one is streamed, its control line and headers stay in front of the receive buffe
 
 from micropython import const
 
-from .errors import OVERSIZE
+from .client import receive
+from .errors import CONNECTED, OVERSIZE
 from .msg import Msg, dispatch
 from .wire import move
 
@@ -36,6 +37,7 @@ _STOP = const(13)
 _OFFSET = const(14)
 _REPLY = const(15)
 _SUBJECT = const(17)
+_ROOM = const(2)  # of the frame for sending: see kernels.py
 _WRAP = const(0x3FFFFFFF)
 
 _SKIP = const(2)  # values of f[_MODE]: where in a BIG message it is
@@ -83,7 +85,12 @@ class Subscription:
         self._due = True  # ... but does not know all that it should
 
     def unsubscribe(self, max_msgs=0):
-        """End it now, or once it has had max_msgs messages in all. Allocates."""
+        """End it now, or once it has had max_msgs messages in all. Allocates.
+
+        ValueError: max_msgs is below 0.
+        """
+        if max_msgs < 0:
+            raise ValueError("max_msgs: at least 1, or 0 to end it now")
         self.direct = None
         if max_msgs > self.received + self.dropped:
             self._max = max_msgs
@@ -100,7 +107,7 @@ class Subscription:
     def lines(self):
         """What the server must be told now (it is taken to be told)."""
         line = b""
-        known, self._known, self._due = self._known, True, False
+        known = self._known
         if self.handler is None:
             self._subs.forget(self)
             return b"UNSUB %d\r\n" % self.sid if known else line
@@ -111,6 +118,7 @@ class Subscription:
             line = ("SUB %s %s%d\r\n" % (self.subject, queue, self.sid)).encode()
         if self._max:
             line += b"UNSUB %d %d\r\n" % (self.sid, self._max - self._before)
+        self._known, self._due = True, False  # only now: there may be no memory for the line
         return line
 
 
@@ -171,6 +179,17 @@ class Subscriptions:
                 out.line(sub.lines())
         return True
 
+    def hear(self, wait):
+        """Receive before the first PONG: a message may come already, and its handler may publish."""
+        client = self._client
+        if client._greeting is not None and not client._chunk:
+            client._out.open(client.server.max_payload)
+        try:
+            return receive(client, wait)
+        finally:
+            if client.state != CONNECTED:
+                client._tx_frame[_ROOM] = 0
+
     def refused(self, error):
         """The server refused something: mark the subscription, if it is one."""
         if error.operation == "subscribe":
@@ -208,7 +227,7 @@ class Subscriptions:
         return n
 
     def _deliver(self):
-        """Give the message or fragment to its handler; 1, or 0 if there is none."""
+        """Give the message or fragment to its handler; 1 if it had a whole message by that."""
         f = self._frame
         sub = self._all.get(f[_SID])
         if sub is None or sub.handler is None:
@@ -218,12 +237,13 @@ class Subscriptions:
             return 0
         handler = sub.handler
         f[_IN_BYTES] = (f[_IN_BYTES] + f[_STOP] - f[_START]) & _WRAP
-        if self._msg.last:
+        last = self._msg.last
+        if last:
             f[_IN_MSGS] = (f[_IN_MSGS] + 1) & _WRAP
             sub.received = (sub.received + 1) & _WRAP
             self._had_one(sub)
         handler(self._msg)
-        return 1
+        return 1 if last else 0
 
     def _had_one(self, sub):
         """After its last message a subscription is over; the server knows."""
@@ -284,6 +304,7 @@ class Subscriptions:
             return _NEED
         fragment = f[_MODE] == _STREAM
         if fragment:
+            n = min(n, f[_LIMIT] - 1)  # rx_size: what a handler's own buffer will be made for
             f[_OFFSET] += f[_STOP] - f[_START]
             f[_START] = f[_POS]
             f[_STOP] = f[_POS] + n

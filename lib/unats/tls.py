@@ -138,7 +138,7 @@ def _ders(given, label, what):
     return [given]
 
 
-def secure(tls, transport, servers):
+def secured(tls, transport, servers):
     """The transport for `Client(tls=...)`, to the current one of the servers. ValueError: misuse."""
     if transport is not None:
         raise ValueError("tls: it does not go over a transport of your own, which has to do that itself")

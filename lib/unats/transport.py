@@ -12,7 +12,9 @@ import usocket
 _POLLIN = uselect.POLLIN
 _POLLOUT = uselect.POLLOUT
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY)
-_NO_DELAY = getattr(usocket, "IPPROTO_TCP", 6), getattr(usocket, "TCP_NODELAY", 1), 1
+_TCP = getattr(usocket, "IPPROTO_TCP", 6)
+_NODELAY = getattr(usocket, "TCP_NODELAY", 1)
+_MAX_KNOWN = 32
 
 
 class Tcp:
@@ -20,9 +22,10 @@ class Tcp:
 
     def __init__(self):
         self._poll = uselect.poll()
-        self._sock = self._address = None
-        self._name = None  # host and port that _address belongs to
-        self._flags = self._failures = 0
+        self._sock = None
+        self._known = {}  # of each host and port: [address or None, failures in a row]
+        self._entry = [None, 0]  # the one of them at hand
+        self._flags = 0
 
     def open(self, host, port):
         """Start connecting to host (name or address, str) and port, and return at once.
@@ -32,27 +35,43 @@ class Tcp:
         tried then. OSError: no such name, no route, no socket left.
         """
         self.close()
-        if self._name != (host, port):
-            self._failures, self._address = 0, None
-        if self._address is None:
-            self._name = host, port
-            found = usocket.getaddrinfo(host, port, 0, usocket.SOCK_STREAM)
-            self._address = found[self._failures % len(found)]
-        self._sock = sock = usocket.socket(self._address[0], usocket.SOCK_STREAM)
-        self._failures += 1
-        try:
-            sock.setsockopt(*_NO_DELAY)  # the client joins what belongs together by itself
-        except OSError:
-            pass  # a port without the option
+        address = self._resolve(host, port)
+        self._sock = sock = usocket.socket(address[0], usocket.SOCK_STREAM)
+        self._setsockopt = sock.setsockopt
+        self.hurry(1)
         try:
             sock.setblocking(False)
-            sock.connect(self._address[-1])
+            sock.connect(address[-1])
         except OSError as e:
             if e.errno not in _IN_PROGRESS:
                 self.close()
                 raise
         self._flags = _POLLIN | _POLLOUT
         self._poll.register(sock, self._flags)
+        if type(self) is Tcp:  # and nothing built upon it: the client may call the socket itself
+            self.readinto, self.write = sock.readinto, sock.write
+
+    def hurry(self, now):
+        """Whether what is written next, and all before it, has to leave at once (1 or 0).
+
+        Otherwise it may wait, and be joined by more, until the other side has acknowledged what is
+        on its way already (TCP_NODELAY off). A transport need not have this method.
+        """
+        try:
+            self._setsockopt(_TCP, _NODELAY, now)
+        except OSError:
+            pass  # a port without the option
+
+    def _resolve(self, host, port):
+        """The address to try, which counts as one that failed until there is a connection."""
+        if len(self._known) >= _MAX_KNOWN:  # clusters come and go
+            self._known.clear()
+        self._entry = entry = self._known.setdefault((host, port), [None, 0])
+        if entry[0] is None:
+            found = usocket.getaddrinfo(host, port, 0, usocket.SOCK_STREAM)
+            entry[0] = found[entry[1] % len(found)]
+        entry[1] += 1
+        return entry[0]
 
     def ready(self):
         """Whether the connection is up. OSError: it failed."""
@@ -60,7 +79,7 @@ class Tcp:
             if events & ~(_POLLIN | _POLLOUT):
                 self._sock.readinto(bytearray(1))  # raises what happened, where the port tells
                 raise OSError(errno.ECONNREFUSED)
-            self._failures = 0
+            self._entry[1] = 0
             return True
         return False
 
@@ -87,5 +106,5 @@ class Tcp:
             self._poll.unregister(self._sock)
             self._sock.close()
             self._sock = None
-            if self._failures:
-                self._address = None
+        if self._entry[1]:
+            self._entry[0] = None

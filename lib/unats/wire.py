@@ -6,7 +6,8 @@
     0           ^ f[_SENT]               ^ f[_END]  ^ limit
 
 It is emptied only when all of it is sent: after a broken connection the message that was cut in
-two is still there, to be sent again whole. The reserve is for PING and PONG, so that a full buffer
+two is still there, to be sent again whole (unless it is one of the outbox, which sends those that
+were lost again itself, and the older ones first). The reserve is for PING and PONG, so that a full buffer
 does not end the keep-alive.
 """
 
@@ -15,8 +16,7 @@ from array import array
 from micropython import const
 
 try:
-    from .kernels import ascii, copy, digits, dispatch, fill, move, operation
-    from .kernels import publish, push, put, receive, room, turn, write
+    from .kernels import ascii, copy, digits, move, operation, pub, put, room
 
     copy(bytearray(1), 0, "a", 0, 1)
 except (SyntaxError, TypeError):  # no native emitter: SyntaxError; decorators taken out: TypeError
@@ -32,6 +32,8 @@ _ROOM = const(2)
 _MAX_PAYLOAD = const(3)
 _OUT_MSGS = const(4)
 _OUT_BYTES = const(5)
+_HURRY = const(6)
+_HURRIES = const(7)
 _WRAP = const(0x3FFFFFFF)
 
 
@@ -41,16 +43,24 @@ class Outgoing:
     def __init__(self, size):
         self.buf = bytearray(size + RESERVE)
         self.limit = size
-        self.frame = array("i", [0] * 6)
+        self.frame = array("i", [0] * 8)
         self.data = self.headers = self.reply = None
         self.size = 0
         self.raw = False  # the subject is as it came from the server: not to be checked
         self.large = None  # `large.Large`, once there was such a message
+        self.passing = []  # " " and how reply subjects begin where a lost message is not to be kept
 
     def open(self, max_payload):
         """Messages are taken from now on (until f[_ROOM] is 0), of so many bytes at most."""
         self.frame[_ROOM] = self.limit
+        self.frame[_HURRIES] = 2  # neither: the transport is to be told
         self.frame[_MAX_PAYLOAD] = min(max_payload, _WRAP) if max_payload > 0 else _WRAP
+
+    def resume(self, max_payload):
+        """A new connection, not up yet: return how many messages are too large for this server."""
+        kept = self.rewind()
+        self.open(max_payload)
+        return kept - self.rewind(self.frame[_MAX_PAYLOAD])  # which leaves it closed: CONNECT comes first
 
     def take(self, payload, headers, n):
         """Set payload, its first n bytes (-1: all), and headers (a block of bytes, or None).
@@ -98,6 +108,8 @@ class Outgoing:
     def count(self):
         """Count the message in `out_msgs` and `out_bytes`."""
         f = self.frame
+        if self.reply is not None or self.raw:  # a request, or a reply
+            f[_HURRY] = 1
         f[_OUT_MSGS] = (f[_OUT_MSGS] + 1) & _WRAP
         f[_OUT_BYTES] = (f[_OUT_BYTES] + self.body()) & _WRAP
 
@@ -144,25 +156,37 @@ class Outgoing:
         if f[_END] + n > self.limit + reserve:
             return False
         f[_END] = copy(self.buf, f[_END], text, 0, n)
+        f[_HURRY] = 1
         return True
 
     def room(self, need):
         """Whether there are so many bytes of room."""
         return self.frame[_END] + need <= self.limit
 
-    def rewind(self):
-        """Forget all but the messages that have not left whole; return how many those are."""
+    def rewind(self, max_payload=_WRAP):
+        """Forget all but the messages that have not left whole; return how many those are.
+
+        Those with a larger body than the server takes are forgotten, too.
+        """
         f = self.frame
         at = kept = 0
         while at < f[_END]:
             edge = self.edge(at)
-            if self.is_message(at) and edge > f[_SENT]:
+            if self.is_message(at) and edge > f[_SENT] and self.is_kept(at, edge, max_payload):
                 kept += 1
                 at = edge
             else:
                 self.drop(at, edge)
         f[_SENT] = f[_ROOM] = 0
         return kept
+
+    def is_kept(self, at, edge, max_payload):
+        """Not if it is too large; or if somebody sends it again by himself, and in his own order."""
+        line = self.buf.find(b"\r\n", at)
+        for reply in self.passing:
+            if self.buf.find(reply, at, line) >= 0:
+                return False
+        return edge - line - 4 <= max_payload
 
     def drop(self, start, end):
         """Take the bytes from start to end out of the buffer."""
@@ -176,7 +200,12 @@ class Outgoing:
         line = self.buf.find(b"\r\n", at)
         if not self.is_message(at):
             return line + 2
-        return line + 4 + int(self.buf[self.buf.rfind(b" ", at, line) : line])
+        at = self.buf.rfind(b" ", at, line)
+        n = 0
+        while at + 1 < line:  # in a slice it would need the heap
+            at += 1
+            n = 10 * n + self.buf[at] - 48
+        return line + 4 + n
 
     def is_message(self, at):
         """Whether PUB or HPUB stands at `at`, and no control line."""
