@@ -39,15 +39,20 @@ def on_fragment(msg):
     global streamed
     streamed += msg.size
 
-nc = unats.Client(sys.argv[1], rx_size=512, tx_size=1024, ping_interval_ms=5, max_pings_out=1000)
+nc = unats.Client(sys.argv[1], rx_size=512, tx_size=1024, ping_interval_ms=5, max_pings_out=100000)
 nc.subscribe("echo.>", on_echo)
 nc.subscribe("stream", on_fragment, stream=True)
 oversize = nc.subscribe("oversize", on_echo)
 nc.connect()
 
+def turn():
+    nc.poll(1000)
+    if nc.stats.dropped + nc.stats.reconnects or not nc.connected:
+        raise RuntimeError("what is waited for can not come")
+
 def until(n):
     while handled < n:
-        nc.poll(1000)
+        turn()
 
 def small(n):
     goal = handled
@@ -69,7 +74,7 @@ def big(n):
         goal += 3000
         n -= 1
         while streamed < goal:
-            nc.poll(1000)
+            turn()
 
 def flush(n):
     while n:
