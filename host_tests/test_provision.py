@@ -195,6 +195,14 @@ def test_a_device_may_use_its_own_subjects_and_no_other(fleet):
     asyncio.run(_own_subjects(fleet))
 
 
+async def stored(observer, count):
+    """Wait until the stream holds so many messages: it takes them later than the server answers PING."""
+    end = time.monotonic() + PATIENCE_S
+    while (await observer.jetstream().stream_info("READINGS")).state.messages < count:
+        assert time.monotonic() < end, "not stored"
+        await asyncio.sleep(0.02)
+
+
 async def _own_subjects(fleet):
     heard, errors = [], []
 
@@ -251,6 +259,7 @@ async def _own_subjects(fleet):
             for reply in ("sensors.two.temp", "devices.two.led"):
                 await one.publish(subject, b"on", reply=reply)
         await one.flush()
+        await stored(observer, 3)
         assert (await one.request("$JS.API.DIRECT.GET.READINGS.sensors.one.temp", timeout=PATIENCE_S)).data == b"on"
         await two.flush()
         await observer.flush()
