@@ -58,11 +58,6 @@ def strip_native(source):
     return _NATIVE.sub(r"\1", source)
 
 
-def is_native(source):
-    """Whether the source asks for machine code anywhere."""
-    return bool(_NATIVE.search(source))
-
-
 def mpy_cross_version():
     """(major, sub) of the .mpy format that mpy-cross emits, and its own version line."""
     line = subprocess.run([binary("mpy-cross"), "--version"], capture_output=True, text=True, check=True).stdout.strip()

@@ -24,7 +24,7 @@ from .handshake import check, connect_line, refused, secure, server_error
 from .octets import octets
 from .servers import Servers
 from .stats import Stats
-from .wire import RESERVE, Outgoing
+from .wire import _BUFFERS, RESERVE, Outgoing
 
 try:
     from .loop import dispatch, fill, once, poll, publish, push, receive, write
@@ -53,7 +53,6 @@ _LONGEST_WAIT_MS = const(0x0FFFFFFF)  # ticks_add takes no more
 _SETTLED_MS = const(2000)  # a connection that broke before that counts as a failed attempt
 _FAILURES = (OSError, MemoryError)
 _RESTS = (errno.ENOBUFS, errno.ENOMEM)  # the network stack is out of memory, but will have some
-_BLOCKS = (bytes, bytearray, memoryview)  # what headers are when they are ready-made
 
 
 def _no_hurry(now):
@@ -99,8 +98,8 @@ class Client:
     the second attempt, which doubles up to the maximum; half of each is random.
     max_reconnects: failed attempts in a row before it gives up (-1: never).
     randomize: shuffle the servers. ignore_discovered_servers: do not use those of the cluster that
-    the server names in INFO (host and port; credentials are the client's own). echo: receive what this client itself publishes.
-    verbose, pedantic: as in CONNECT. transport: see `unats.transport` (None: TCP).
+    the server names in INFO (host and port; credentials are the client's own).
+    echo: receive what this client itself publishes. verbose, pedantic: as in CONNECT. transport: see `unats.transport` (None: TCP).
     inbox_prefix: what the subjects of replies begin with; one that only this client may subscribe to
     keeps them from the others of its account.
     on_event: called as on_event(nc, event, detail); detail is the exception of DISCONNECTED and
@@ -519,7 +518,8 @@ class Client:
         text = self._framer.text()
         error = server_error(text)
         self.last_error = error
-        stays = text.startswith(("Permissions Violation", "Invalid ", "maximum subscriptions"))  # the connection does
+        # whether the connection goes on
+        stays = text.startswith(("Permissions Violation", "Invalid ", "maximum subscriptions"))
         if not stays:
             self._net.refusal = error
         elif self._subs is not None:
@@ -572,7 +572,7 @@ class Client:
     def _check_headers(self):
         if self._phase == _UP and not self.server.headers:
             raise ValueError("headers: this server does not know them")
-        if not isinstance(self._out.headers, _BLOCKS):
+        if not isinstance(self._out.headers, _BUFFERS):  # a block that is ready-made
             from .headers import encode
 
             self._out.headers = encode(self._out.headers)

@@ -152,7 +152,8 @@ def connect_line(client, server, info):
             user, token = None, user
     fields = client._options + (
         ("lang", "micropython"), ("version", VERSION), ("protocol", 1),
-        ("headers", info.headers), ("no_responders", info.headers), ("tls_required", hasattr(client._transport, "secure")),
+        ("headers", info.headers), ("no_responders", info.headers),
+        ("tls_required", hasattr(client._transport, "secure")),
         ("user", user), ("pass", password), ("auth_token", token),
     )
     if auth is not None:

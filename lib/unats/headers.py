@@ -4,6 +4,7 @@ Names keep their case, and a name may come more than once. Everything here alloc
 """
 
 from .octets import utf8
+from .wire import _BUFFERS
 
 _VERSION = "NATS/1.0"
 
@@ -11,10 +12,11 @@ _VERSION = "NATS/1.0"
 def encode(headers):
     """The block of a dict whose values are str (or bytes, or int), or lists of them.
 
-    A ready block, bytes, passes as it is. ValueError for anything else, for a name that is not one token of printable ASCII without a colon, and for a value
-    with a line end or another control character: a value can not become a header of its own.
+    A ready block, bytes, passes as it is. ValueError for anything else, for a name that is not one
+    token of printable ASCII without a colon, and for a value with a line end or another control
+    character: a value can not become a header of its own.
     """
-    if isinstance(headers, (bytes, bytearray, memoryview)):
+    if isinstance(headers, _BUFFERS):
         return headers
     if not isinstance(headers, dict):
         raise ValueError("headers: give a dict, or a ready block as bytes")
@@ -35,7 +37,7 @@ def _check_name(name):
 
 
 def _text(name, value):
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if isinstance(value, _BUFFERS):
         value = bytes(value).decode()
     elif isinstance(value, (int, float)):
         value = str(value)
