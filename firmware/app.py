@@ -153,13 +153,13 @@ class App:
 
     def on_event(self, client, event, detail):
         """Take note of what the client tells; what follows from it is done in the loop."""
-        if event == unats.CONNECTED or event == unats.RECONNECTED:
+        if event == "connected" or event == "reconnected":
             self.connections += 1
             self._announce = True
-        elif event == unats.DISCONNECTED:
+        elif event == "disconnected":
             self.disconnected = _reason(detail)
             self.say("disconnected: " + self.disconnected)
-        elif event == unats.ERROR:
+        elif event == "error":
             self.say("client: " + _reason(detail))
 
     # Network
@@ -191,7 +191,7 @@ class App:
         Where it needs the clock, not before that is set: it would be told so, and wait longer and longer.
         """
         state = self.client.state
-        if state != unats.DISCONNECTED and state != unats.CLOSED:
+        if state != "disconnected" and state != "closed":
             return
         if self.time is not None and not self.time.is_set():
             return

@@ -41,7 +41,7 @@ def on_fragment(msg):
 
 nc = unats.Client(sys.argv[1], rx_size=512, tx_size=1024, ping_interval_ms=5, max_pings_out=100000)
 nc.subscribe("echo.>", on_echo)
-nc.subscribe("stream", on_fragment, stream=True)
+nc.subscribe("stream", on_fragment, chunked=True)
 oversize = nc.subscribe("oversize", on_echo)
 nc.connect()
 

@@ -65,7 +65,7 @@ def test_connect_and_on_connect(any_board, server):
 def test_connect_without_waiting(any_board, server):
     """connect() and process()"""
     any_board("client(%r); nc.connect(wait=False)", server.url)
-    assert any_board("nc.state == unats.CONNECTING")
+    assert any_board("nc.state == "connecting"")
     any_board.until("nc.connected")
     assert any_board.events == ["CONNECTED"]
 

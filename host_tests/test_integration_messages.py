@@ -145,7 +145,7 @@ def test_an_oversized_message_is_skipped_and_the_next_arrives(any_board, server,
 
 def test_a_megabyte_is_streamed_through_1024_bytes(board, server, other, subject):
     board.connect(server.url, rx_size=1024)
-    board("nc.subscribe(%r, stream, stream=True) and None", subject)
+    board("nc.subscribe(%r, stream, chunked=True) and None", subject)
     board("sure(nc.flush(20000))")
     before = board("heap()")
     sizes = [10, _MEGABYTE, 1024, 1025, 0, 16384]
@@ -161,7 +161,7 @@ def test_a_megabyte_is_streamed_through_1024_bytes(board, server, other, subject
 def test_streaming_on_cpython(start_board, server, other, subject):
     board = start_board("cpython")
     board.connect(server.url, rx_size=1024)
-    board("nc.subscribe(%r, stream, stream=True) and None", subject)
+    board("nc.subscribe(%r, stream, chunked=True) and None", subject)
     board("sure(nc.flush(20000))")
     other.publish(subject, pattern(50000))
     board.until("streams and streams[-1][2]")
@@ -584,7 +584,7 @@ def test_drain_loses_nothing_that_was_published(any_board, server, other, subjec
     any_board("for i in range(500): put(%r, str(i))" % subject)
     assert any_board("nc.drain(30000)")
     assert any_board.events == ["CONNECTED", "CLOSED"]
-    assert any_board("nc.connected, nc.state == unats.CLOSED, nc.stats.out_msgs") == (False, True, 500)
+    assert any_board("nc.connected, nc.state == "closed", nc.stats.out_msgs") == (False, True, 500)
     other.flush()
     assert _take(messages, 500) == [b"%d" % i for i in range(500)]
 

@@ -139,7 +139,7 @@ class FakeClient:
         self._clock = clock
         self.app = None
         self.server = True
-        self.state = unats.DISCONNECTED
+        self.state = "disconnected"
         self.connected = False
         self.published = []
         self.handlers = {}
@@ -160,14 +160,14 @@ class FakeClient:
         self.starts += 1
         if self.connect_error:
             raise self.connect_error
-        self.state = unats.CONNECTING
+        self.state = "connecting"
 
     def poll(self, timeout_ms=0):
         self.polls += 1
         self.longest_wait_ms = max(self.longest_wait_ms, timeout_ms)
         if self.poll_error:
             raise self.poll_error
-        if self.server and self.state in (unats.CONNECTING, unats.RECONNECTING):
+        if self.server and self.state in ("connecting", "reconnecting"):
             self._up()
             return 0
         self._clock.sleep_ms(timeout_ms)
@@ -188,18 +188,18 @@ class FakeClient:
         self.closed = True
 
     def _up(self):
-        self.state = unats.CONNECTED
+        self.state = "connected"
         self.connected = True
         self.connections += 1
         first = self.connections == 1
-        self.app.on_event(self, unats.CONNECTED if first else unats.RECONNECTED, None)
+        self.app.on_event(self, "connected" if first else "reconnected", None)
 
     # for the tests
 
     def lose(self, error=None):
-        self.state = unats.RECONNECTING
+        self.state = "reconnecting"
         self.connected = False
-        self.app.on_event(self, unats.DISCONNECTED, error)
+        self.app.on_event(self, "disconnected", error)
 
     def send(self, subject, data):
         msg = FakeMsg(data)

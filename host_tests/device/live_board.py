@@ -81,7 +81,7 @@ def sub(subject, **options):
 
 
 def stream(msg):
-    """Handler for stream=True."""
+    """Handler for chunked=True."""
     if msg.offset == 0:
         streams.append([msg.total, 0, False, hashlib.sha256()])
     entry = streams[-1]

@@ -147,12 +147,12 @@ def repeat(url, event, count):
 
 def reconnects(url, count):
     """One client, whose connections end right after they were made."""
-    return repeat(url, unats.DISCONNECTED, count)
+    return repeat(url, "disconnected", count)
 
 
 def failures(url, count):
     """One client that never gets a connection."""
-    return repeat(url, unats.ERROR, count)
+    return repeat(url, "error", count)
 
 
 what, url, count = sys.argv[1:]

@@ -471,11 +471,11 @@ class Receiving(Looked):
         self.assertEqual(self.handled, 0)
 
     def test_streaming(self):
-        self.receive(b"MSG a.b 1 r 500\r\n" + bytes(500) + b"\r\n", 130, stream=True, rx_size=64)
+        self.receive(b"MSG a.b 1 r 500\r\n" + bytes(500) + b"\r\n", 130, chunked=True, rx_size=64)
 
     def test_streaming_with_headers(self):
         line = b"HMSG a.b 1 r %d %d\r\n" % (len(HEADERS), len(HEADERS) + 500)
-        self.receive(line + HEADERS + bytes(500) + b"\r\n", 70, stream=True, rx_size=64)
+        self.receive(line + HEADERS + bytes(500) + b"\r\n", 70, chunked=True, rx_size=64)
 
     def test_a_handler_that_publishes(self):
         self.look = lambda msg: self.nc.publish("c", b"seen")
@@ -555,7 +555,7 @@ class Looking(Looked):
         self.assertEqual(target[:16], b"-21530\x00\x00\x00\x00-21530")
 
     def test_stats(self):
-        self.check_look(lambda msg: self.nc.stats.in_msgs >= 0 and self.nc.connected and self.nc.state, unats.CONNECTED)
+        self.check_look(lambda msg: self.nc.stats.in_msgs >= 0 and self.nc.connected and self.nc.state, "connected")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Connecting(Case):
     def assert_nothing_left(self, nc):
         self.assertFalse(nc.connected)
         self.assertFalse(self.net.is_open)
-        self.assertEqual(nc.state, unats.DISCONNECTED)
+        self.assertEqual(nc.state, "disconnected")
         self.assertTrue(nc.publish("a", b"x") is False)
 
     def check_fails(self, error, **options):
@@ -37,7 +37,7 @@ class Connecting(Case):
 
     def test_nothing_happens_before(self):
         nc = self.client()
-        self.assertEqual((nc.state, nc.connected, nc.last_error), (unats.DISCONNECTED, False, None))
+        self.assertEqual((nc.state, nc.connected, nc.last_error), ("disconnected", False, None))
         self.assertEqual(nc.poll(500), 0)
         self.assertEqual((self.net.opens, self.elapsed(0)), (0, 500))
         self.assertEqual(self.events, [])
@@ -48,9 +48,9 @@ class Connecting(Case):
         self.net.on_write = lambda net: states.append(nc.state)
         self.net.handshake()
         nc.connect()
-        self.assertEqual(states[0], unats.CONNECTING)
-        self.assertEqual((nc.state, nc.connected), (unats.CONNECTED, True))
-        self.assertEqual(self.events, [(unats.CONNECTED, None)])
+        self.assertEqual(states[0], "connecting")
+        self.assertEqual((nc.state, nc.connected), ("connected", True))
+        self.assertEqual(self.events, [("connected", None)])
         nc.connect()
         self.assertEqual(self.net.opens, 1)
 
@@ -121,7 +121,7 @@ class Connecting(Case):
         nc.connect()
         self.settle(nc)
         self.assertEqual(len(self.got), 1)
-        self.assertEqual(self.kinds(), [unats.CONNECTED])
+        self.assertEqual(self.kinds(), ["connected"])
 
     def test_refused(self):
         self.net.refuse(refused())
@@ -250,7 +250,7 @@ class Connecting(Case):
         nc = self.client()
         nc.connect(wait=False)
         self.poll_until(nc, lambda: nc.connected)
-        self.assertEqual(self.kinds(), [unats.CONNECTED])
+        self.assertEqual(self.kinds(), ["connected"])
         self.assertTrue(self.sent().startswith(b"CONNECT {") and self.sent().endswith(b"}\r\nPING\r\n"))
 
     def test_again_after_a_failure(self):
@@ -285,10 +285,10 @@ class Connecting(Case):
         self.net.handshake()
         nc = self.client()
         nc.connect(wait=False)
-        self.assertEqual((self.net.opens, nc.state), (0, unats.CONNECTING))
+        self.assertEqual((self.net.opens, nc.state), (0, "connecting"))
         self.poll_until(nc, lambda: nc.connected, 100)
         self.assertEqual(self.net.opens, 5)
-        self.assertEqual(self.kinds(), [unats.ERROR] * 4 + [unats.CONNECTED])
+        self.assertEqual(self.kinds(), ["error"] * 4 + ["connected"])
 
     def test_poll_never_waits_longer_than_asked_while_connecting(self):
         nc = self.client()
@@ -332,7 +332,7 @@ class KeepingAlive(Case):
                 self.assertEqual(self.net.pings - pings, max_pings_out)
                 self.assertEqual(self.elapsed(start) // 1000, 10 * (max_pings_out + 1))
                 event, error = self.events[0]
-                self.assertEqual(event, unats.DISCONNECTED)
+                self.assertEqual(event, "disconnected")
                 self.assertTrue(isinstance(error, unats.Timeout), repr(error))
                 self.assertFalse(self.net.is_open)
 
@@ -395,8 +395,8 @@ class Losing(Case):
         self.forget()
         how()
         self.poll_until(nc, lambda: self.events)
-        self.assertEqual(self.events, [(unats.DISCONNECTED, nc.last_error)])
-        self.assertEqual(nc.state, unats.RECONNECTING)
+        self.assertEqual(self.events, [("disconnected", nc.last_error)])
+        self.assertEqual(nc.state, "reconnecting")
         self.assertFalse(self.net.is_open)
         return nc.last_error
 
@@ -422,7 +422,7 @@ class Losing(Case):
             nc = self.connected()
             self.net.feed(("-ERR '%s'\r\n" % text).encode())
             self.net.end()
-            self.poll_until(nc, lambda: unats.DISCONNECTED in self.kinds())
+            self.poll_until(nc, lambda: "disconnected" in self.kinds())
             self.assertTrue(isinstance(nc.last_error, unats.ServerError), repr(nc.last_error))
             self.assertTrue(text in str(nc.last_error))
             self.assertTrue(text in str(self.events[-1][1]))
@@ -447,15 +447,15 @@ class Losing(Case):
             nc.subscribe("a", self.take)
             nc.poll()
             texts.append(before + b"-ERR 'Slow Consumer'\r\n")
-            self.poll_until(nc, lambda: unats.DISCONNECTED in self.kinds())
-            reason = self.errors()[self.kinds().index(unats.DISCONNECTED)]
+            self.poll_until(nc, lambda: "disconnected" in self.kinds())
+            reason = self.errors()[self.kinds().index("disconnected")]
             self.assertTrue("Slow Consumer" in str(reason), repr(reason))
 
     def test_expired_credentials(self):
         nc = self.connected()
         self.net.feed(b"-ERR 'User Authentication Expired'\r\n")
         self.net.end()
-        self.poll_until(nc, lambda: unats.DISCONNECTED in self.kinds())
+        self.poll_until(nc, lambda: "disconnected" in self.kinds())
         self.assertTrue(isinstance(nc.last_error, unats.AuthError))
 
     def test_a_permissions_violation_keeps_the_connection(self):
@@ -464,7 +464,7 @@ class Losing(Case):
         self.net.feed(b"-ERR 'Permissions Violation for Publish to \"secret\"'\r\n" + message(1, b"next"))
         self.settle(nc)
         self.assertTrue(nc.connected)
-        self.assertEqual(self.kinds(), [unats.ERROR])
+        self.assertEqual(self.kinds(), ["error"])
         self.assertTrue("Permissions Violation" in str(nc.last_error))
         self.assertEqual(len(self.got), 1)
 
@@ -508,8 +508,8 @@ class Reconnecting(Case):
     def test_states_and_events(self):
         nc = self.connected()
         self.reconnect(nc)
-        self.assertEqual(self.kinds(), [unats.DISCONNECTED, unats.RECONNECTED])
-        self.assertEqual((nc.state, nc.stats.reconnects), (unats.CONNECTED, 1))
+        self.assertEqual(self.kinds(), ["disconnected", "reconnected"])
+        self.assertEqual((nc.state, nc.stats.reconnects), ("connected", 1))
         self.reconnect(nc)
         self.assertEqual(nc.stats.reconnects, 2)
 
@@ -585,9 +585,9 @@ class Reconnecting(Case):
         self.net.end()
         self.net.refuse(refused(), 100)
         opens = self.net.opens
-        self.poll_until(nc, lambda: nc.state == unats.CLOSED, 1000)
-        self.assertEqual(self.kinds()[0], unats.DISCONNECTED)
-        self.assertEqual(self.kinds()[-1], unats.CLOSED)
+        self.poll_until(nc, lambda: nc.state == "closed", 1000)
+        self.assertEqual(self.kinds()[0], "disconnected")
+        self.assertEqual(self.kinds()[-1], "closed")
         self.assertEqual(self.net.opens - opens, 3)
         nc.poll(100000)
         self.assertEqual(self.net.opens - opens, 3)
@@ -595,7 +595,7 @@ class Reconnecting(Case):
     def test_no_reconnects_at_all(self):
         nc = self.connected(max_reconnects=0)
         self.net.end()
-        self.poll_until(nc, lambda: nc.state == unats.CLOSED, 1000)
+        self.poll_until(nc, lambda: nc.state == "closed", 1000)
         self.assertEqual(self.net.opens, 1)
 
     def test_subscriptions_are_restored(self):
@@ -778,8 +778,8 @@ class Reconnecting(Case):
         self.net.handshake()
         self.settle(nc)
         self.poll_until(nc, lambda: nc.connected)
-        self.assertEqual(self.kinds()[0], unats.DISCONNECTED)
-        self.assertEqual(self.kinds()[-1], unats.RECONNECTED)
+        self.assertEqual(self.kinds()[0], "disconnected")
+        self.assertEqual(self.kinds()[-1], "reconnected")
 
     def test_memory_error_of_the_transport_while_connected(self):
         for reading in (True, False):
@@ -793,7 +793,7 @@ class Reconnecting(Case):
             self.net.next_connection()
             self.net.handshake()
             self.poll_until(nc, lambda: nc.stats.reconnects)
-            self.assertEqual(self.kinds(), [unats.DISCONNECTED, unats.RECONNECTED])
+            self.assertEqual(self.kinds(), ["disconnected", "reconnected"])
             self.assertTrue(isinstance(nc.last_error, unats.Error) and "memory" in str(nc.last_error), repr(nc.last_error))
 
     def test_an_error_of_a_number_alone_is_known_by_it(self):
@@ -825,7 +825,7 @@ class Reconnecting(Case):
         self.net.handshake()
         nc.connect()
         self.assertTrue(nc.connected)
-        self.assertEqual(self.kinds()[-1], unats.RECONNECTED)
+        self.assertEqual(self.kinds()[-1], "reconnected")
 
 
 class Handlers(Case):
@@ -883,7 +883,7 @@ class Handlers(Case):
             nc.connect()
         except RuntimeError:
             pass
-        self.assertTrue(nc.connected or nc.state == unats.DISCONNECTED)
+        self.assertTrue(nc.connected or nc.state == "disconnected")
 
     def test_publish_and_respond(self):
         def handler(msg):
@@ -944,16 +944,16 @@ class Handlers(Case):
         self.net.feed(message(1, b"x") + message(2, b"y", "b"))
         nc.poll(100)
         nc.poll(100)
-        self.assertEqual((nc.state, self.got), (unats.CLOSED, []))
+        self.assertEqual((nc.state, self.got), ("closed", []))
         self.assertFalse(self.net.is_open)
-        self.assertEqual(self.kinds(), [unats.CLOSED])
+        self.assertEqual(self.kinds(), ["closed"])
 
     def test_close_in_the_middle_of_a_streamed_message(self):
         nc = self.connected(rx_size=64)
-        nc.subscribe("a", lambda msg: nc.close(), stream=True)
+        nc.subscribe("a", lambda msg: nc.close(), chunked=True)
         self.net.feed(message(1, pattern(1000)))
         nc.poll(100)
-        self.assertEqual(nc.state, unats.CLOSED)
+        self.assertEqual(nc.state, "closed")
         self.assertEqual(nc.poll(100), 0)
 
     def test_close_and_connect_again_outside(self):
@@ -1000,11 +1000,11 @@ class Handlers(Case):
         self.net.end()
         for _ in range(5):
             nc.poll()
-        self.assertEqual(refusals[:2], [unats.CONNECTED, unats.DISCONNECTED])
+        self.assertEqual(refusals[:2], ["connected", "disconnected"])
 
     def test_publishing_in_on_event_when_connected(self):
         def on_event(nc, event, detail):
-            if event in (unats.CONNECTED, unats.RECONNECTED):
+            if event in ("connected", "reconnected"):
                 self.assertTrue(nc.publish("hello", b"I am here"))
 
         nc = unats.Client("nats://host", transport=self.net, on_event=on_event)
@@ -1096,12 +1096,12 @@ class Subscribing(Case):
 
 class Closing(Case):
     def check_closed(self, nc):
-        self.assertEqual((nc.state, nc.connected), (unats.CLOSED, False))
+        self.assertEqual((nc.state, nc.connected), ("closed", False))
         self.assertFalse(self.net.is_open)
         opens = self.net.opens
         nc.poll(100000)
         self.assertEqual(self.net.opens, opens, "closed for good")
-        self.assertEqual(self.kinds().count(unats.CLOSED), 1)
+        self.assertEqual(self.kinds().count("closed"), 1)
 
     def test_in_every_state_and_twice(self):
         for turns in range(8):

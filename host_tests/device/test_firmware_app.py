@@ -232,7 +232,7 @@ class Allocation(AppTest):
         outbox.put = lambda subject, payload: True
         self.make(outbox=outbox)
         self.client.connected = True
-        self.client.state = unats.CONNECTED
+        self.client.state = "connected"
         self.client.poll = lambda timeout_ms: 0
         self.app._due = 0
         self.assertEqual(self.taken(200), 0)
@@ -280,7 +280,7 @@ class Outages(AppTest):
     def test_a_client_that_gave_up_is_started_again_after_a_while(self):
         self.client.server = False
         self.run_for(1000)
-        self.client.state = unats.CLOSED
+        self.client.state = "closed"
         self.run_for(1000)
         self.assertEqual(self.client.starts, 1)
         self.run_for(9000)

@@ -102,7 +102,7 @@ class Operations(Case):
 
     def test_err_is_told(self):
         def check():
-            self.assertEqual(self.kinds(), [unats.ERROR])
+            self.assertEqual(self.kinds(), ["error"])
             self.assertTrue(isinstance(self.errors()[0], unats.ServerError))
             self.assertTrue("Permissions Violation for x" in str(self.errors()[0]))
             self.assertTrue(self.nc.last_error is self.errors()[0])
@@ -126,7 +126,7 @@ class Operations(Case):
         for operation in (b"ping\r\n", b"pInG\r\n"):
             self.play(operation, [], lambda: self.assertEqual(self.sent(), b"PONG\r\n"))
         for operation in (b"-err 'x'\r\n", b"-Err 'x'\r\n"):
-            self.play(operation, [], lambda: self.assertEqual(self.kinds(), [unats.ERROR]))
+            self.play(operation, [], lambda: self.assertEqual(self.kinds(), ["error"]))
 
     def test_runs_of_spaces_and_tabs_between_fields(self):
         self.check(b"MSG \t a.b\t\t1   2\r\nhi\r\n", ("a.b", None, None, None, b"hi"))
@@ -179,7 +179,7 @@ class Sizes(Case):
         if fits:
             expected.insert(0, (big.subject, "a.reply.subject", payload))
         self.assertEqual(self.got, expected, "%d of %d" % (size, rx_size))
-        self.assertEqual(self.events, [] if fits else [(unats.OVERSIZE, big)])
+        self.assertEqual(self.events, [] if fits else [("oversize", big)])
         self.assertEqual((big.received, big.dropped), (1, 0) if fits else (0, 1))
         self.assertEqual(nc.stats.oversize, 0 if fits else 1)
         self.assertEqual(nc.stats.in_msgs, 2 if fits else 1)
@@ -204,7 +204,7 @@ class Sizes(Case):
             self.net.split(stream, offset, pauses=1)
             self.settle(nc)
             self.assertEqual(self.got, [("a", None, b"next")], "split at %d" % offset)
-            self.assertEqual(self.events, [(unats.OVERSIZE, sub)])
+            self.assertEqual(self.events, [("oversize", sub)])
             self.forget()
         self.assertEqual(sub.dropped, len(stream) - 1)
 
@@ -298,7 +298,7 @@ class Streaming(Case):
         self.start()
         self.rx_size = options.get("rx_size", 1024)
         nc = self.connected(**options)
-        nc.subscribe("a.stream", self.take_fragment, stream=True)
+        nc.subscribe("a.stream", self.take_fragment, chunked=True)
         nc.subscribe("b", self.take)
         self.settle(nc)
         self.expect_none()
@@ -360,7 +360,7 @@ class Streaming(Case):
 
     def test_counted_once(self):
         nc = self.begin(rx_size=64)
-        sub = nc.subscribe("c", lambda msg: None, stream=True)
+        sub = nc.subscribe("c", lambda msg: None, chunked=True)
         self.net.feed(message(3, pattern(1000), "c"))
         self.settle(nc)
         self.assertEqual((sub.received, sub.dropped, nc.stats.oversize), (1, 0, 0))
@@ -368,7 +368,7 @@ class Streaming(Case):
 
     def test_max_msgs_counts_messages_and_not_fragments(self):
         nc = self.begin(rx_size=64)
-        sub = nc.subscribe("c", self.take_fragment, max_msgs=2, stream=True)
+        sub = nc.subscribe("c", self.take_fragment, max_msgs=2, chunked=True)
         self.net.feed(message(3, pattern(500), "c") * 3)
         self.settle(nc)
         self.assertEqual(sub.received, 2)
@@ -380,7 +380,7 @@ class Streaming(Case):
             sub.unsubscribe()
 
         nc = self.begin(rx_size=64)
-        sub = nc.subscribe("c", first_only, stream=True)
+        sub = nc.subscribe("c", first_only, chunked=True)
         self.net.feed(message(3, pattern(1000), "c") + message(2, b"next", "b"))
         self.settle(nc)
         self.assertEqual(self.got, [0, ("b", None, b"next")])
@@ -392,7 +392,7 @@ class Streaming(Case):
                 raise RuntimeError
 
         nc = self.begin(rx_size=64)
-        nc.subscribe("c", raise_once, stream=True)
+        nc.subscribe("c", raise_once, chunked=True)
         self.net.feed(message(3, pattern(1000), "c") + message(2, b"next", "b"))
         self.assertRaises(RuntimeError, self.settle, nc)
         self.settle(nc)
@@ -405,7 +405,7 @@ class Streaming(Case):
             self.take_fragment(msg)
 
         nc = self.begin(rx_size=64, tx_size=64)
-        nc.subscribe("c", publish, stream=True)
+        nc.subscribe("c", publish, chunked=True)
         self.net.feed(message(3, pattern(700), "c"))
         self.settle(nc)
         self.assertEqual(b"".join(data for _, data, _, _ in self.fragments), pattern(700))
@@ -477,11 +477,11 @@ class LongLines(Case):
         self.net.feed(message(1, b"next"))
         self.settle(nc)
         self.assertEqual(self.got, [("a", None, b"next")])
-        self.assertEqual(self.kinds(), [unats.ERROR])
+        self.assertEqual(self.kinds(), ["error"])
         self.assertTrue("Permissions" in str(nc.last_error), str(nc.last_error))
 
 
-URLS = ["10.0.0.%d:4222" % i for i in range(2000)]
+URLS = ["10.0.0.%d:4222" % i for i in range(860)]  # 15 KB of JSON
 
 
 class Info(Case):
@@ -517,23 +517,38 @@ class Info(Case):
     def test_what_is_not_told_is_nothing(self):
         self.check(b"{}", 1 << 20, name="", version="", max_payload=0, headers=False, client_id=0, jetstream=False)
 
-    def test_32_KB_of_server_addresses(self):
+    def test_15_KB_of_server_addresses(self):
         self.check_long(self.BEFORE + b'"connect_urls":' + json.dumps(URLS).encode() + b"," + self.AFTER)
 
-    def test_32_KB_in_one_string(self):
-        self.check_long(self.BEFORE + b'"xkey":"' + b"k" * 32768 + b'",' + self.AFTER)
+    def test_15_KB_in_one_string(self):
+        self.check_long(self.BEFORE + b'"xkey":"' + b"k" * 15000 + b'",' + self.AFTER)
 
-    def test_32_KB_of_escapes_in_one_string(self):
-        self.check_long(self.BEFORE + b'"xkey":"' + b'\\"' * 16384 + b'",' + self.AFTER)
-        self.check_long(self.BEFORE + b'"xkey":"' + b"\\\\" * 16384 + b'",' + self.AFTER)
+    def test_15_KB_of_escapes_in_one_string(self):
+        self.check_long(self.BEFORE + b'"xkey":"' + b'\\"' * 7500 + b'",' + self.AFTER)
+        self.check_long(self.BEFORE + b'"xkey":"' + b"\\\\" * 7500 + b'",' + self.AFTER)
 
-    def test_32_KB_of_nested_objects(self):
+    def test_15_KB_of_nested_objects(self):
         nested = b'"max_payload":{"max_payload":[{"headers":false},[1,{"version":"x"}]],"headers":"},{"},'
-        body = self.BEFORE[:-1] + b',"a":{' + nested * 380 + b'"x":null},' + self.AFTER
+        body = self.BEFORE[:-1] + b',"a":{' + nested * 170 + b'"x":null},' + self.AFTER
         self.check_long(body)
 
-    def test_32_KB_of_white_space(self):
-        self.check_long(self.BEFORE + b" \t" * 16384 + self.AFTER)
+    def test_15_KB_of_white_space(self):
+        self.check_long(self.BEFORE + b" \t" * 7500 + self.AFTER)
+
+    def test_more_than_16_KB_is_too_much(self):
+        for limit in (1 << 20, 61):
+            self.start()
+            self.net.read_limit = limit
+            self.net.feed(b"INFO " + self.BEFORE + b'"xkey":"' + b"k" * 16384 + b'",' + self.AFTER + b"\r\n")
+            nc = self.client(rx_size=512)
+            self.assertRaises(unats.ProtocolError, nc.connect)
+
+    def test_what_is_no_json_object(self):
+        for body in (b"", b"[]", b"5", b"null", b'"x"', b"{", b"{]", b'{"a":1', b'{"a":}', b"[" * 5000 + b"]" * 5000):
+            self.start()
+            self.net.feed(b"INFO " + body + b"\r\n")
+            nc = self.client()
+            self.assertRaises(unats.ProtocolError, nc.connect)
 
     def test_byte_by_byte(self):
         body = self.BEFORE + b'"connect_urls":' + json.dumps(URLS[:60]).encode() + b"," + self.AFTER
@@ -587,7 +602,7 @@ class Info(Case):
         nc = self.connected()
         self.net.feed(info(ldm=True))
         self.settle(nc)
-        self.assertEqual(self.events, [(unats.LAME_DUCK, None)])
+        self.assertEqual(self.events, [("lame duck", None)])
         self.assertTrue(nc.connected)
 
 

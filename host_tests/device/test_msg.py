@@ -338,7 +338,7 @@ class Copies(Case):
         copies = []
         self.start()
         nc = self.connected(rx_size=64)
-        nc.subscribe("s.t", lambda msg: copies.append(msg.copy()), stream=True)
+        nc.subscribe("s.t", lambda msg: copies.append(msg.copy()), chunked=True)
         self.net.feed(message(1, pattern(1000), "s.t", "r.s", HEADERS) + message(1, pattern(300, 9), "s.t"))
         self.settle(nc)
         whole = [copy for copy in copies if copy.total == 1000]

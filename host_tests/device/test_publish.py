@@ -355,7 +355,7 @@ class Large(Case):
         self.assertEqual(nc.stats.dropped, 1)
         self.net.write_limit = 1 << 20
         self.settle(nc)
-        self.assertEqual(self.kinds(), [unats.DISCONNECTED])
+        self.assertEqual(self.kinds(), ["disconnected"])
         self.assertTrue(isinstance(nc.last_error, unats.Timeout), repr(nc.last_error))
 
     def test_a_connection_that_breaks_within_it(self):

@@ -9,23 +9,19 @@
 """
 
 from .client import Client
-from .errors import (
-    CLOSED, CONNECTED, CONNECTING, DISCONNECTED, DRAINING, ERROR, LAME_DUCK, OVERSIZE, RECONNECTED,
-    RECONNECTING, AuthError, Error, NoResponders, NotConnected, ProtocolError, ServerError, Timeout,
-)
-from .handshake import VERSION as __version__
+from .errors import AuthError, Error, NoResponders, NotConnected, ProtocolError, ServerError, Timeout
 
-_HOMES = {"Payload": "payload", "Msg": "msg", "Subscription": "subscription"}
+_HOMES = {"Payload": "payload", "Msg": "msg", "Subscription": "state", "__version__": "servers"}
 
 
 def __getattr__(name):
     """Load a feature, or a name of one, when it is first used: until then it is free."""
+    module = _HOMES.get(name, name)
     try:
-        module = _HOMES.get(name, name)
         found = __import__(__name__ + "." + module, None, None, (module,))
-        if module != name:
-            found = getattr(found, name)
     except ImportError:
         raise AttributeError(name)
+    if module != name:
+        found = getattr(found, name)
     globals()[name] = found
     return found

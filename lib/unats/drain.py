@@ -1,28 +1,24 @@
 """The end of a client that loses nothing: see `Client.drain`."""
 
-from .errors import DRAINING
 
-
-def drain(client, timeout_ms):
+def drain(nc, timeout_ms):
     """Unsubscribe, handle what is under way, send what is queued, close; whether that worked."""
-    client._check_not_busy()
+    until = nc.deadline(timeout_ms)
     try:
-        return client.connected and _drain(client, client._in(timeout_ms))
+        if not nc.connected:
+            return False
+        nc.state = "draining"
+        lines = [b"UNSUB %d\r\n" % sid for sid in sorted(nc.subscriptions)]
+        while lines and nc.connected and nc.left(until):
+            if nc.control(lines[-1]):
+                lines.pop()
+            else:
+                nc.poll(min(nc.left(until), 10))
+        published = -1
+        done = not lines
+        while done and published != nc.stats.out_msgs:  # handlers may publish, too
+            published = nc.stats.out_msgs
+            done = nc.flush(nc.left(until))
+        return done
     finally:  # also when a handler raises
-        client.close()
-
-
-def _drain(client, until):
-    client.state = DRAINING
-    lines = client._subs.unsubscribe_all() if client._subs is not None else []
-    while lines and client.connected and client._left(until) > 0:
-        if client._out.line(lines[-1]):
-            lines.pop()
-        else:
-            client._once(10)
-    done = not lines
-    published = -1
-    while done and published != client.stats.out_msgs:  # handlers may publish, too
-        published = client.stats.out_msgs
-        done = client.flush(max(client._left(until), 0))
-    return done
+        nc.close()

@@ -1,22 +1,9 @@
-"""What can go wrong, and the small ints of states and events.
+"""What can go wrong.
 
 Misuse (a bad subject, a payload too large, a bad URL) is a plain `ValueError`: nothing was sent.
 Everything else is an `Error`, which is an `OSError`, so `except OSError` means "the network",
 as it does everywhere in MicroPython. The network's own failures keep their `errno`.
 """
-
-# States (`nc.state`); the first, third and last are events too, and so share their numbers.
-DISCONNECTED = 0
-CONNECTING = 1
-CONNECTED = 2
-RECONNECTING = 3
-DRAINING = 4
-CLOSED = 5
-# Events (`on_event(nc, event, detail)`) that are not states.
-RECONNECTED = 6
-LAME_DUCK = 7
-OVERSIZE = 8
-ERROR = 9
 
 
 class Error(OSError):

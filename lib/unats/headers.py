@@ -3,9 +3,6 @@
 Names keep their case, and a name may come more than once. Everything here allocates.
 """
 
-from .octets import utf8
-from .wire import _BUFFERS
-
 _VERSION = "NATS/1.0"
 
 
@@ -16,7 +13,11 @@ def encode(headers):
     token of printable ASCII without a colon, and for a value with a line end or another control
     character: a value can not become a header of its own.
     """
-    if isinstance(headers, _BUFFERS):
+    if isinstance(headers, memoryview):
+        headers = bytes(headers)
+    if isinstance(headers, (bytes, bytearray)):
+        if headers.find(b"NATS/1.0") or headers.find(b"\r\n\r\n") != len(headers) - 4:
+            raise ValueError("headers: a block begins with NATS/1.0, and ends with its only empty line")
         return headers
     if not isinstance(headers, dict):
         raise ValueError("headers: give a dict, or a ready block as bytes")
@@ -25,7 +26,7 @@ def encode(headers):
         _check_name(name)
         for value in values if isinstance(values, (list, tuple)) else (values,):
             lines.append(name + ": " + _text(name, value))
-    return utf8("\r\n".join(lines) + "\r\n\r\n")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def _check_name(name):
@@ -37,37 +38,13 @@ def _check_name(name):
 
 
 def _text(name, value):
-    if isinstance(value, _BUFFERS):
+    if isinstance(value, (bytes, bytearray, memoryview)):
         value = bytes(value).decode()
     elif isinstance(value, (int, float)):
         value = str(value)
     elif not isinstance(value, str):
         raise ValueError("header %s: give str, or a list of them" % name)
     for c in value:
-        if c < " " and c != "\t" or c == "\x7f":
+        if c < " " and c != "\t" or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF:
             raise ValueError("header %s: a control character is in its value" % name)
     return value
-
-
-def decode(block):
-    """The dict of a block: str values, or a list of them where a name is repeated."""
-    headers = {}
-    for line in bytes(block).decode().split("\r\n")[1:]:
-        name, colon, value = line.partition(":")
-        if not colon:
-            continue
-        value = value.strip()
-        if name not in headers:
-            headers[name] = value
-        elif isinstance(headers[name], list):
-            headers[name].append(value)
-        else:
-            headers[name] = [headers[name], value]
-    return headers
-
-
-def status_of(block):
-    """The status number of a block's first line, or None."""
-    line = bytes(block).split(b"\r\n", 1)[0]
-    number = line[len(_VERSION) :].strip()[:3]
-    return int(number) if number.isdigit() else None

@@ -1,43 +1,85 @@
-"""The core's inner loops, compiled to machine code by MicroPython's native emitters.
+"""The framer: what is where in the two buffers, and the inner loops over them as machine code.
 
-All work in place on buffers of the caller's and allocate nothing. A port without an emitter runs
-this file with the decorator lines taken out (see `plain.py`).
+There is no input and output here, and nothing allocates unless it says so. Machine code (viper, native) has no
+bounds checks, so each function says who has checked. With the decorator lines taken out this file runs as
+bytecode, with the same results: the plain flavour, for ports without an emitter, and for the tests.
 
-`f` is the frame of a buffer: an array of ints that it shares with the kernels. Positions are
-indices into the buffer. Counters wrap at 2**30, below what would need the heap.
+Positions. One array of ints, `f`, says what is where. The receive buffer is read into at multiples of f[_STEP], so
+that the views for that are made once; what is left over is moved in front of the next read:
+
+    | kept head | gap | left over, not yet consumed |  read next ...
+    0           ^ f[_KEPT] ^ f[POS]                 ^ f[END], a multiple of f[_STEP]
+
+The transmit buffer holds whole messages and control lines, and is emptied only when all of it is sent; so after a
+broken connection the message that was cut in two is still there, to be sent again:
+
+    |  sent  |  not yet sent  |  free            | reserve for PING and PONG |
+    0        ^ f[SENT]        ^ f[QUEUED]        ^ f[ROOM], or 0: nothing is taken
 """
+
+from array import array
+from uio import BytesIO
 
 import micropython
 from micropython import const
 
-try:
-    ptr8
-except NameError:  # as bytecode, a pointer to a buffer is the buffer
+from .errors import ProtocolError
+from .state import OPENING
 
-    def ptr8(buf):
-        return buf
+POS = const(0)
+END = const(1)
+_LEFT = const(2)  # 0, or -1 in the middle of a line of text, or bytes of a message larger than the buffer still to come, CR LF among them
+_LIMIT = const(3)  # the smallest size not to deliver whole; 0: none is, its control line was cut
+SENT = const(4)
+QUEUED = const(5)
+ROOM = const(6)
+MAX_PAYLOAD = const(7)
+_IN_MSGS = const(8)  # counters, in the order of `Stats`
+_IN_BYTES = const(9)
+_OUT_MSGS = const(10)
+_OUT_BYTES = const(11)
+_SUBJECT = const(12)  # the five fields of a control line, each from, to, and its value as a number
+_SUBJECT_END = const(13)
+_SID = const(17)
+_REPLY = const(18)  # the reply subject, from and to (the same: there is none)
+_REPLY_END = const(19)
+_NAME = const(20)  # of a header, once that is looked for, where the last fields were: its name and value
+_VALUE = const(22)
+_HEAD = const(24)  # the headers, from and to
+_HEAD_END = const(25)
+_START = const(27)  # the payload, or the fragment of it at hand, from
+_STOP = const(28)  # ... and to
+_SIZE = const(29)  # bytes of that
+_TOTAL = const(30)  # bytes of the whole payload,
+_OFFSET = const(31)  # ... and where in it the fragment begins
+_STEP = const(32)
+_KEPT = const(33)  # bytes in front that stay: control line and headers of a message that comes in fragments
+_WHOLE = const(34)  # f[_LIMIT], while no control line was cut
+_CUT = const(35)  # bytes of the control line at hand that are gone already
+_POSITIONS = const(36)
 
-    ptr32 = ptr8
+_NEED = const(0)  # what `scan` and `dispatch` say: more bytes are needed;
+_MESSAGE = const(1)  # ... a message, all there, whose subscription wants looking after;
+_LARGE = const(2)  # ... a message that is not all there, or too large;
+_OTHER = const(3)  # ... an operation that is no message, or the rest of a large one;
+_WRONG = const(4)  # ... what the protocol does not allow
 
-_POS = const(0)  # receiving: first byte not yet consumed; sending: not yet sent
-_END = const(1)  # end of the bytes received, or queued
-_ROOM = const(2)  # where the buffer ends for messages (0: there is no connection)
-_MAX_PAYLOAD = const(3)
-_OUT_MSGS = const(4)
-_OUT_BYTES = const(5)
-_KEPT = const(3)  # of the receive buffer, whose frame is in scanner.py: bytes kept in front
-_LINE = const(32)  # a control line that is no message, from and to
-_LINE_END = const(33)
-_STEP = const(34)  # a view of the buffer begins at every multiple of it, up to nine
-_WRAP = const(0x3FFFFFFF)
-_BUFFERS = (bytes, bytearray, memoryview)
-# A built-in name is looked for here first, and then in a long list: that takes as long as a kernel.
-_bytes, _isinstance, _len, _type = bytes, isinstance, len, type
+_SLACK = const(36)  # what PUB takes at most beside subjects, headers and payload
+_BAD = const(0x3FFFFFFF)  # the value of a field that is no number, or too large a one
+_WRAP = const(0x3FFFFFFF)  # counters stay below what needs the heap
+_MAX_LINE = const(8192)  # twice what a nats-server allows itself
+_MAX_SIZE = const(67108864)  # 64 MiB, the most that a nats-server can be told to accept
+_none = None  # viper compares with a variable only
+_bytearray, _bytes, _len, _str, _type = bytearray, bytes, len, str, type  # found sooner than built-ins
+_TEXT = (str, bytes, bytearray)
+_probe = BytesIO(1)
 
 
 @micropython.viper
-def copy(dst: ptr8, at: int, src: ptr8, start: int, n: int) -> int:
-    """Copy n bytes from src[start] to dst[at], return at + n. In one buffer, only towards 0."""
+def copy(dst_, at: int, src_, start: int, n: int) -> int:
+    """Copy n bytes from src[start] to dst[at], which the caller has checked; return at + n. In one buffer, only towards 0."""
+    dst = ptr8(dst_)
+    src = ptr8(src_)
     n += start
     while start < n - 3:  # four a turn: the turn costs more than the bytes
         dst[at] = src[start]
@@ -54,136 +96,8 @@ def copy(dst: ptr8, at: int, src: ptr8, start: int, n: int) -> int:
 
 
 @micropython.viper
-def move(buf: ptr8, at: int, start: int, n: int):
-    """Move n bytes of buf from start to at, where they may overlap."""
-    if at < start:
-        while n > 0:
-            buf[at] = buf[start]
-            at += 1
-            start += 1
-            n -= 1
-    while n > 0:
-        n -= 1
-        buf[at + n] = buf[start + n]
-
-
-@micropython.viper
-def room(buf: ptr8, f: ptr32) -> int:
-    """Move what is not consumed so that it ends at a multiple of f[_STEP], behind what is kept.
-
-    Returns which multiple that is: there is the room to receive into. Or 9: there is none.
-    """
-    at = f[_POS]
-    n = f[_END] - at
-    i = (f[_KEPT] + n + f[_STEP] - 1) // f[_STEP]
-    if i < 9:
-        end = i * f[_STEP]
-        f[_POS] = end - n
-        f[_END] = end
-        if end - n < at:
-            while n > 0:
-                buf[end - n] = buf[at]
-                at += 1
-                n -= 1
-        while n > 0:
-            n -= 1
-            end -= 1
-            buf[end] = buf[at + n]
-        buf[f[_END]] = 0  # for `salvage`: nothing has come yet
-    return i
-
-
-@micropython.viper
-def operation(buf: ptr8, f: ptr32) -> int:
-    """Read the operation at f[_POS], which is no message, and consume it.
-
-    Returns 5 PING, 6 PONG, 7 +OK, 8 -ERR, 9 INFO (only the verb is consumed); 0 more bytes are
-    needed; -1 unknown verb; -3 CR LF missing. The line is then from f[_LINE] to f[_LINE_END].
-    """
-    at = f[_POS]
-    end = f[_END]
-    c = 0 if at >= end else int(buf[at]) | 32
-    n = 0
-    while n < 3 and at + n < end and buf[at + n] > 32:
-        n += 1
-    if (n < 3 and at + n < end) or (n and c != 43 and c != 45 and c != 105 and c != 112):
-        return -1
-    if at + 5 > end:  # no operation is shorter
-        return -3 if at + 4 == end and buf[at + 3] == 10 else 0
-    word = int(buf[at + 1]) << 16 | int(buf[at + 2]) << 8 | int(buf[at + 3]) | 0x202020
-    n = 4
-    if c == 112 and word == 0x696E67:
-        kind = 5
-    elif c == 112 and word == 0x6F6E67:
-        kind = 6
-    elif c == 43 and word >> 8 == 0x6F6B:
-        kind = 7
-        n = 3
-    elif c == 45 and word == 0x657272:
-        kind = 8
-    elif c == 105 and word == 0x6E666F:
-        kind = 9
-    else:
-        return -1
-    f[_LINE] = at
-    at += n
-    c = int(buf[at])
-    if c != 32 and c != 9 and c != 13:
-        return -1
-    if kind == 9:
-        f[_POS] = at
-        return 9
-    while buf[at] != 13:
-        if buf[at] == 10:
-            return -3
-        at += 1
-        if at >= end:
-            return 0
-    at += 1
-    if at >= end:
-        return 0
-    if buf[at] != 10:
-        return -3
-    f[_LINE_END] = at
-    f[_POS] = at + 1
-    return kind
-
-
-@micropython.viper
-def put(dst: ptr8, at: int, subject: ptr8, start: int, n: int) -> int:
-    """Copy a subject and a space behind it to dst[at], return where they end.
-
-    Returns -1 - at for white space, a control byte, an empty token, and what is not ASCII: a str
-    has more bytes than characters then, which only the caller can tell.
-    """
-    n += start
-    last = 46
-    to = at
-    while start < n:
-        c = int(subject[start])
-        if c <= 32 or c >= 127 or (c == 46 and last == 46):
-            return -1 - at
-        dst[to] = c
-        last = c
-        to += 1
-        start += 1
-    dst[to] = 32
-    return to + 1 if last != 46 else -1 - at
-
-
-@micropython.viper
-def ascii(text: ptr8, n: int) -> int:
-    """Whether the first n bytes are ASCII (1 or 0); of a str of n characters, whether all are."""
-    while n > 0:
-        n -= 1
-        if text[n] > 127:
-            return 0
-    return 1
-
-
-@micropython.viper
 def digits(dst: ptr8, at: int, n: int) -> int:
-    """Write n >= 0 in decimal at dst[at]; return where it ends."""
+    """Write n >= 0 in decimal at dst[at], where the caller has room for ten; return where it ends."""
     power = 1
     while n // power >= 10:
         power *= 10
@@ -198,73 +112,708 @@ def digits(dst: ptr8, at: int, n: int) -> int:
 
 
 @micropython.viper
-def pub(client, subject_, payload_) -> int:
-    """Queue `PUB subject size` with its payload: 1; -1 no room for it; 0 it is not so simple.
+def make_room(buf: ptr8, f: ptr32) -> int:
+    """Move what is left over so that it ends at a multiple of f[_STEP]; return which. Above 8: it fills the buffer."""
+    at = f[POS]
+    n = f[END] - at
+    i = f[_STEP]
+    i = (f[_KEPT] + n + i - 1) // i
+    if i < 9:
+        to = i * f[_STEP]
+        f[END] = to
+        to -= n
+        f[POS] = to
+        step = 1
+        if to > at:  # they may overlap: from the end on
+            at += n - 1
+            to += n - 1
+            step = -1
+        while n > 0:
+            buf[to] = buf[at]
+            at += step
+            to += step
+            n -= 1
+        buf[f[END]] = 0  # nothing has come yet: see `connection.failed`
+    return i
 
-    Not simple are a subject that is not valid or not ASCII, a payload above the server's maximum,
-    and one that is no bytes, bytearray or memoryview. Nothing is done then.
+
+@micropython.viper
+def encode(f_, tx_, subject_, start: int, n: int, data_, size: int, reply_, headers_, checked: int) -> int:
+    """Queue PUB or HPUB to subject_[start : start + n] with the first `size` bytes of the data, which the caller has checked.
+
+    1: done; 0: no room (which is checked here); -1: unless it is checked already, a subject is not plainly valid;
+    -2: larger than f[MAX_PAYLOAD]. Nothing is queued then. Source: NATS protocol.
     """
-    if _type(payload_) is not _bytes and not _isinstance(payload_, _BUFFERS):
+    f = ptr32(f_)
+    tx = ptr8(tx_)
+    src = ptr8(subject_)
+    head = int(_len(headers_))
+    more = int(_len(reply_))
+    at = f[QUEUED]
+    total = size + head
+    if total > f[MAX_PAYLOAD]:
+        return -2
+    if at + n + more + total + _SLACK > f[ROOM]:
         return 0
-    buf = ptr8(client._tx)
-    f = ptr32(client._tx_frame)
-    subject = ptr8(subject_)
-    payload = ptr8(payload_)
-    n = int(_len(subject_))
-    size = int(_len(payload_))
-    at = f[_END]
-    if size > f[_MAX_PAYLOAD]:
-        return 0
-    if at + n + size + 24 > f[_ROOM]:
-        return -1
-    buf[at] = 80
-    buf[at + 1] = 85
-    buf[at + 2] = 66
-    buf[at + 3] = 32
+    if head:
+        tx[at] = 72
+        at += 1
+    tx[at] = 80
+    tx[at + 1] = 85
+    tx[at + 2] = 66
+    tx[at + 3] = 32
     at += 4
-    last = 46
-    i = 0
-    while i < n:
-        c = int(subject[i])
-        if c <= 32 or c >= 127 or (c == 46 and last == 46):
-            return 0
-        buf[at] = c
-        last = c
+    while True:  # the subject, and then the reply subject
+        c = 46
+        while n:
+            last = c
+            c = int(src[start])
+            if checked == 0:
+                if c <= 42 or c == 62 or c >= 127 or (c == 46 and last == 46):
+                    return -1
+            tx[at] = c
+            at += 1
+            start += 1
+            n -= 1
+        if c == 46 and checked == 0:
+            return -1
+        tx[at] = 32
         at += 1
-        i += 1
-    if last == 46:
-        return 0
-    buf[at] = 32
-    at += 1
-    i = 10
-    while size >= i:
-        i *= 10
+        if more == 0:
+            break
+        src = ptr8(reply_)
+        start = 0
+        n = more
+        more = 0
+    if head:
+        at = int(digits(tx_, at, head))
+        tx[at] = 32
         at += 1
-    end = at
-    n = size
-    while i > 1:
-        buf[end] = 48 + n % 10
-        n = n // 10
-        i = i // 10
-        end -= 1
-    buf[at + 1] = 13
-    buf[at + 2] = 10
-    at += 3
-    i = 0
-    while i < size - 3:
-        buf[at] = payload[i]
-        buf[at + 1] = payload[i + 1]
-        buf[at + 2] = payload[i + 2]
-        buf[at + 3] = payload[i + 3]
-        at += 4
-        i += 4
-    while i < size:
-        buf[at] = payload[i]
-        at += 1
-        i += 1
-    buf[at] = 13
-    buf[at + 1] = 10
-    f[_END] = at + 2
+    at = int(digits(tx_, at, total))
+    tx[at] = 13
+    tx[at + 1] = 10
+    at += 2
+    if head:
+        at = int(copy(tx_, at, headers_, 0, head))
+    at = int(copy(tx_, at, data_, 0, size))
+    tx[at] = 13
+    tx[at + 1] = 10
+    f[QUEUED] = at + 2
     f[_OUT_MSGS] = (f[_OUT_MSGS] + 1) & _WRAP
-    f[_OUT_BYTES] = (f[_OUT_BYTES] + size) & _WRAP
+    f[_OUT_BYTES] = (f[_OUT_BYTES] + total) & _WRAP
     return 1
+
+
+@micropython.viper
+def scan(buf: ptr8, f: ptr32) -> int:
+    """Read the message at f[POS], in the form in which nats-server sends it; nothing is consumed. A byte is free behind f[END].
+
+    _MESSAGE: all of it is there, and below f[_LIMIT]; _LARGE: that is not so, but its control line is there; _NEED;
+    _WRONG: CR LF missing; _OTHER: it is no message, or in the middle of one, or in another form. Source: NATS protocol.
+    """
+    at = f[POS]
+    end = f[END]
+    if at >= end:
+        return _NEED
+    buf[end] = 0  # ends what runs below, so that it need not look for the end
+    sizes = 3
+    if buf[at] == 72:  # H of HMSG
+        sizes = 6
+        at += 1
+    if f[_LEFT] or buf[at] != 77 or buf[at + 1] != 83 or buf[at + 2] != 71:
+        return _OTHER
+    at += 3
+    i = _SUBJECT
+    c = int(buf[at])
+    while c == 32:
+        at += 1
+        f[i] = at
+        value = 0  # (of no use, but harmless, in a subject)
+        c = int(buf[at])
+        while c > 32:
+            c -= 48
+            value = value * 10 + c if c >= 0 and c <= 9 and value < 100000000 else _BAD
+            at += 1
+            c = int(buf[at])
+        f[i + 1] = at
+        f[i + 2] = value
+        if f[i] == at or i > _SUBJECT + 14:  # empty; or a sixth (which went where there is no harm)
+            break
+        i += 3
+    if at + 1 >= end:
+        return _NEED
+    value = f[i - 1]
+    head = f[i - 4] if sizes == 6 else 0
+    i -= sizes  # where the reply subject is, or, if there is none, a size
+    if c != 13 or buf[at + 1] != 10 or f[_SID] == _BAD or value > _MAX_SIZE or value < head:
+        return _OTHER
+    if i == _SUBJECT + 6:
+        f[_REPLY_END] = f[_REPLY]
+    elif i != _SUBJECT + 9:
+        return _OTHER
+    at += 2
+    f[_HEAD] = at
+    f[_START] = f[_HEAD_END] = at + head
+    f[_SIZE] = f[_TOTAL] = value - head
+    f[_OFFSET] = 0
+    at += value
+    f[_STOP] = at
+    if at + 2 > end or value >= f[_LIMIT]:
+        return _LARGE
+    return _MESSAGE if buf[at] == 13 and buf[at + 1] == 10 else _WRONG
+
+
+@micropython.viper
+def dispatch(buf_, f_, lookup, msg) -> int:
+    """Hand over the messages from f[POS] on, each to `direct(msg)` of the subscription lookup(sid).
+
+    Stops at whatever is not that simple, without consuming it. Returns what `scan` says of that, plus
+    eight times how many messages were handed over; so _MESSAGE is one whose subscription is gone, or
+    is not `direct`. A handler may do anything, also receive: nothing is kept but in f.
+    """
+    f = ptr32(f_)
+    count = 0
+    while True:
+        kind = int(scan(buf_, f_))
+        sub = lookup(f[_SID]) if kind == _MESSAGE else _none
+        if sub is _none:
+            return count + kind
+        handler = sub.direct
+        if handler is _none:
+            return count + kind
+        f[POS] = f[_STOP] + 2
+        count += 8
+        f[_IN_MSGS] = (f[_IN_MSGS] + 1) & _WRAP
+        f[_IN_BYTES] = (f[_IN_BYTES] + f[_SIZE]) & _WRAP
+        sub.received = (int(sub.received) + 1) & _WRAP
+        handler(msg)
+
+
+@micropython.native
+def attempt(client, data, at, n):
+    """One call of the transport: write n bytes of data from `at` on (how many it took); n 0: read into the view
+    `data` (how many came, 0 if it is closed, None for nothing); n -1: wait `at` ms, for room too if data is True.
+
+    What it raises goes to the client, which says what to take for the answer.
+    """
+    transport = client.transport
+    try:
+        if n > 0:
+            return transport.write(data, at, n) or 0
+        if n == 0:
+            return transport.readinto(data)
+        transport.wait(at, data)
+    except (OSError, MemoryError) as e:
+        return client._failed(e, n)
+
+
+@micropython.native
+def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
+    """Queue a message; True, or False (and `stats.dropped`) if it could not be.
+
+    subject: str or bytes, without wildcards. payload: bytes, bytearray, memoryview (of any item size:
+    its bytes), str or `Payload`; n: use its first n bytes only. reply: a subject. headers: a dict of
+    str (or of lists of str), or a ready block of bytes.
+    The next `poll()` sends it, with all that is queued by then; a full buffer is sent at once.
+    Does not wait, and does not allocate (but for a str payload, a dict of headers, and subjects
+    that are not ASCII); only a message larger than `tx_size` is sent here and now, piece by piece.
+    ValueError: a bad subject or reply subject, a payload over the server's `max_payload`, headers
+    the server does not know; nothing is sent then.
+    """
+    kind = _type(payload)
+    if kind is _bytes or kind is _bytearray:
+        size = _len(payload)
+    else:
+        size = size_of(payload)
+        payload = octets(payload)
+    if n != -1:
+        size = check_first(n, size)
+    headers = header_block(self, headers) if headers is not None else b""
+    start = checked = 0
+    if subject is self._rx:  # the message at hand: to its reply subject
+        start = checked = self._f[_REPLY]
+        n = self._f[_REPLY_END] - start
+    else:
+        if _type(subject) not in _TEXT:
+            subject = check_subject(subject).encode()
+        n = _len(subject)
+    if not reply:
+        reply = b""
+    elif _type(reply) not in _TEXT:
+        reply = check_subject(reply).encode()
+    while True:
+        done = encode(self._f, self._tx, subject, start, n, payload, size, reply, headers, checked)
+        if done > 0:
+            return True
+        if done == -1:
+            subject = check_subject(subject).encode()
+            n = _len(subject)
+            reply = check_subject(reply).encode() if reply else reply
+            checked = 1
+        elif done or not self.drained():
+            return self._overflow(subject, start, n, payload, size, reply, headers)
+
+
+# How arguments are read.
+
+
+def octets(data):
+    """What can be a payload as what its bytes are in: of a str that is not ASCII new ones (allocates). ValueError."""
+    if isinstance(data, str):
+        return data.encode() if _is_longer(data, len(data)) else data
+    if hasattr(data, "fixed"):  # a Payload
+        return data.buffer
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise ValueError("payload: give bytes, bytearray, memoryview, str or a Payload")
+    return data
+
+
+def size_of(data):
+    """How many bytes a payload has."""
+    if hasattr(data, "fixed"):
+        return data.size
+    n = len(octets(data))
+    while isinstance(data, memoryview) and _is_longer(data, n):  # it counts its items
+        n += len(data)
+    return n
+
+
+def _is_longer(data, n):
+    """Whether there are more than n bytes in it: of a memoryview or a str only a stream tells without allocating."""
+    _probe.seek(0)
+    return _probe.write(data, n, 1) > 0
+
+
+def check_first(n, size):
+    """n, a count of bytes to use of `size`. ValueError: it is none."""
+    if type(n) is not int or not 0 <= n <= size:
+        raise ValueError("n: give a count of bytes, at most %d" % size)
+    return n
+
+
+def check_subject(text, wild=False, what="subject"):
+    """The subject as str. Allocates. ValueError: it is none; `what` is named then. Source: NATS protocol, subject names.
+
+    wild: allow wildcards, a token `*`, and `>` as the last one.
+    """
+    try:
+        text = text if isinstance(text, str) else bytes(text).decode()
+        tokens = text.split(".")
+        good = min(text) > " " and "" not in tokens and (wild or "*" not in tokens and ">" not in tokens)
+        for c in text:
+            good = good and c != "\x7f" and not 0xD800 <= ord(c) <= 0xDFFF
+        good = good and ">" not in tokens[:-1]
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError("%s: no spaces, empty tokens, misplaced wildcards; str, or bytes of UTF-8" % what)
+    return text
+
+
+def header_block(nc, headers):
+    """A ready header block as it is, or that of a dict. ValueError: it is none, or the server knows no headers."""
+    if nc.connected and not nc.server.headers:
+        raise ValueError("headers: this server does not know them")
+    from .headers import encode
+
+    return encode(headers)
+
+
+# Receiving, beside what `dispatch` does.
+
+
+def receive(nc):
+    """Read and dispatch, a few buffers at most; return how many messages came."""
+    f, rx = nc._f, nc._rx
+    n, rounds = 0, 8
+    while rounds and nc._phase > OPENING:
+        i = make_room(rx, f)
+        if i > 8:
+            if not _shorten(nc):
+                break
+            continue
+        i = attempt(nc, nc._views[i], 0, 0)
+        if not i:
+            if i == 0:
+                nc.end("closed by the server")
+            break
+        f[END] += i
+        rounds = rounds - 1 if f[END] + 1 == len(rx) else 0
+        n += dispatch_all(nc)
+    return n
+
+
+def dispatch_all(nc):
+    """Act on all that has come; return how many messages were handled."""
+    f = nc._f
+    n = 0
+    while f[POS] < f[END]:
+        kind = dispatch(nc._rx, f, nc._lookup, nc._msg)
+        n += kind >> 3
+        kind &= 7
+        if kind == _OTHER:
+            kind = _go_on(nc) if f[_LEFT] > 0 else _operation(nc)
+        elif kind:
+            kind = _message(nc, kind)
+        else:
+            kind = -1
+        if kind < 0:
+            break
+        n += kind
+    return n
+
+
+# These return 1 for a message that was handled, 0 for anything else, -1: there is no more to be done.
+
+
+def _message(nc, kind):
+    """A message that is not as simple as `dispatch` wants it, or not all there, or wrong."""
+    f = nc._f
+    if kind == _WRONG:
+        return nc.end("no CR LF", ProtocolError)
+    sub = nc._lookup(f[_SID])
+    if kind == _MESSAGE:
+        f[POS] = f[_STOP] + 2
+        return _deliver(nc, sub, True)
+    at = f[POS]
+    n = f[_HEAD_END] - at
+    left = f[_STOP] - f[_HEAD] + 2
+    if left - 2 < f[_LIMIT] and f[_STOP] + 2 - at <= 8 * f[_STEP]:
+        return -1
+    if sub is not None and sub.chunked and f[_LIMIT] and n <= 4 * f[_STEP]:
+        if f[END] - at < n:
+            return -1
+        copy(nc._rx, 0, nc._rx, at, n)
+        f[POS] += n
+        f[_KEPT] = n
+        sid = f[_SID]
+        for i in range(_SUBJECT, _HEAD_END + 1):
+            f[i] -= at
+        f[_SID] = sid
+        f[_LEFT] = f[_SIZE] + 2
+        f[_SIZE] = 0
+        nc._fragments = sub
+        return 0
+    f[POS] = f[_HEAD]
+    f[_LEFT] = left
+    nc._fragments = None
+    if sub is None or sub.handler is None:
+        nc.stats.dropped += 1
+        return 0
+    nc.stats.oversize += 1
+    sub.dropped += 1
+    nc.count(sub)
+    nc.event("oversize", sub)
+    return 0
+
+
+def _go_on(nc):
+    """In the middle of a message that is larger than the buffer: the next fragment of it, or its end."""
+    f, rx, sub = nc._f, nc._rx, nc._fragments
+    at, left = f[POS], f[_LEFT]
+    n = f[END] - at
+    if left > 2:
+        n = min(left - 2, n)
+        if sub is not None:
+            n = min(n, f[_WHOLE] - 1)
+        f[_OFFSET] += f[_SIZE]
+        f[_START] = at
+        f[_STOP] = at + n
+        f[_SIZE] = n
+        f[POS] += n
+        f[_LEFT] -= n
+        return 0 if sub is None else _deliver(nc, sub, f[_LEFT] == 2)
+    if n < 2:
+        return -1
+    f[POS] += 2
+    f[_LEFT] = f[_KEPT] = f[_CUT] = 0
+    f[_LIMIT] = f[_WHOLE]
+    return 0 if rx[at] == 13 and rx[at + 1] == 10 else nc.end("no CR LF", ProtocolError)
+
+
+def _deliver(nc, sub, last):
+    """Give a message, or a fragment of one, to its subscription."""
+    f = nc._f
+    if sub is None or sub.handler is None:
+        nc._fragments = None
+        nc.stats.dropped += 1  # it was under way when the subscription ended
+        return 0
+    f[_IN_BYTES] = (f[_IN_BYTES] + f[_SIZE]) & _WRAP
+    handler = sub.handler
+    if last:
+        f[_IN_MSGS] = (f[_IN_MSGS] + 1) & _WRAP
+        sub.received += 1
+        nc.count(sub)
+    handler(nc._msg)
+    return 1 if last else 0
+
+
+def _operation(nc):
+    """An operation that is no message."""
+    f, rx = nc._f, nc._rx
+    at = f[POS]
+    c = rx[at] | 32
+    if f[_LEFT] or c == 105 or c == 45:  # INFO, -ERR
+        return nc.connection().text(nc)
+    end = rx.find(b"\n", at, f[END]) + 1
+    odd = c == 109 or c == 104  # a message, in a form that nats-server does not send
+    if not end and (odd or f[END] - at < 64 and (c == 112 or c == 43)):
+        return -1
+    if odd and _tidy(nc):
+        return 0
+    word = 0
+    while rx[at] > 32 and word < 0x1000000:
+        word = word << 8 | rx[at] | 32
+        at += 1
+    if not end or rx[end - 2] != 13 or rx[at] > 32:
+        word = 0
+    f[POS] = end
+    if word == 0x70696E67:  # PING
+        nc._pong = nc._todo = True
+    elif word == 0x706F6E67:  # PONG
+        nc._pongs += 1
+        nc._silent = 0
+        if nc._window is not None:
+            nc._window.ponged(nc._pongs)
+    elif word != 0x2B6F6B:  # +OK
+        return nc.end("no NATS protocol", ProtocolError)
+    return 0
+
+
+def _tidy(nc):
+    from .tidy import tidy
+
+    return tidy(nc._rx, nc._f)
+
+
+def _shorten(nc):
+    from .tidy import shorten
+
+    return shorten(nc._rx, nc._f) or nc.end("endless line", ProtocolError) > 0
+
+
+def cut(f, end):
+    """Nothing is left of the control line at hand beyond `end`: its message will be skipped. False: it is endless."""
+    f[_CUT] += f[END] - end
+    f[END] = end
+    f[_LIMIT] = 0
+    return f[_CUT] < _MAX_LINE
+
+
+def piece(rx, f):
+    """Consume what has come of a line, and return it, bytes: what follows belongs to it up to LF. Allocates."""
+    at = f[POS]
+    end = rx.find(b"\n", at, f[END]) + 1
+    f[_LEFT] = 0 if end else -1
+    f[POS] = end or f[END]
+    return bytes(memoryview(rx)[at : f[POS]])
+
+
+def reset(f):
+    """A new connection: nothing received, nothing can be queued."""
+    f[POS] = f[END] = f[_LEFT] = f[_KEPT] = f[_CUT] = f[ROOM] = 0
+    f[_LIMIT] = f[_WHOLE]
+
+
+def positions(rx_size):
+    """The array for a receive buffer of 9 * step + 1 bytes; and that step."""
+    step = (rx_size + 263) // 8
+    f = array("i", [0] * _POSITIONS)
+    f[_STEP] = step
+    f[_WHOLE] = rx_size + 1
+    reset(f)
+    return f, step
+
+
+class Stats:
+    """Counters, from 0 when the client was made; also by subscript.
+
+    in_msgs, in_bytes: given to handlers, payload only. out_msgs, out_bytes: queued, with headers. (They wrap at 2**30.)
+    reconnects: connections after the first. dropped: messages not queued, not sent before
+    `close()`, or without a handler. oversize: messages skipped, being larger than `rx_size`.
+    """
+
+    def __init__(self, f):
+        self._f = f
+        self.reconnects = self.dropped = self.oversize = 0
+
+    def __getattr__(self, name):
+        names = ("in_msgs", "in_bytes", "out_msgs", "out_bytes")
+        if name not in names:
+            raise AttributeError(name)
+        return self._f[_IN_MSGS + names.index(name)]
+
+    def __getitem__(self, name):
+        return getattr(self, name)
+
+    def sent(self, n):
+        """A message of n bytes has gone past the transmit buffer."""
+        self._f[_OUT_MSGS] = (self._f[_OUT_MSGS] + 1) & _WRAP
+        self._f[_OUT_BYTES] = (self._f[_OUT_BYTES] + n) & _WRAP
+
+
+class Msg:
+    """The message that a handler is given; there is one per client, and the next message takes its place.
+
+    `buffer[start:end]` is the payload, or with `chunked=True` the fragment of it at `offset`; `size`: bytes
+    of that; `total`: bytes of the whole payload; `last`: whether this is the last fragment; `sid`: the
+    subscription's number. Unless it says so, nothing here allocates. What does is in `msg_extras.py`, loaded
+    when it is used: `subject`, `reply`, `data`, `text`, `headers`, `status`, `json()`.
+    What is compared with may be bytes, or str (slower).
+    """
+
+    _detached = False
+
+    def __init__(self, client, buffer, f):
+        self._client = client
+        self._f = f
+        self.buffer = buffer
+
+    def __getattr__(self, name):
+        if name in _FIELDS:
+            return self._f[_FIELDS[name]]
+        from . import msg_extras
+
+        return msg_extras.get(self, name)
+
+    @property
+    def last(self):
+        """Whether this is the message's last fragment (always, unless it is chunked)."""
+        f = self._f
+        return f[_OFFSET] + f[_SIZE] == f[_TOTAL]
+
+    def equals(self, other):
+        """Whether the payload is `other`."""
+        return self._is(_START, other)
+
+    def startswith(self, prefix):
+        """Whether the payload begins with `prefix`."""
+        f = self._f
+        return _match(self.buffer, f[_START], f[_STOP], prefix) >= 0
+
+    def subject_equals(self, subject):
+        """Whether the subject is this one."""
+        return self._is(_SUBJECT, subject)
+
+    def token_equals(self, i, token):
+        """Whether the i-th token of the subject, from 0, is this one."""
+        at = self._f[_SUBJECT]
+        end = self._f[_SUBJECT_END]
+        while i and at:
+            at = self.buffer.find(b".", at, end) + 1
+            i -= 1
+        dot = self.buffer.find(b".", at, end)
+        dot = end if dot < 0 else dot
+        return at > 0 and _match(self.buffer, at, dot, token) == dot
+
+    def header_equals(self, name, value):
+        """Whether there is such a header (names count in the case as sent; blanks and tabs around values do not)."""
+        at = self.next_header(0)
+        while at:
+            if self._is(_NAME, name) and self._is(_VALUE, value):
+                return True
+            at = self.next_header(at)
+        return False
+
+    def next_header(self, at):
+        """Read the header line at `at` (0: the first): where the next one begins, or 0: there are no more. See ADR-4."""
+        f, buf = self._f, self.buffer
+        colon = -1
+        while colon < 0:
+            end = buf.find(b"\r\n", at or f[_HEAD], f[_HEAD_END])
+            if end <= at:
+                return 0
+            if at:
+                colon = buf.find(b":", at, end)
+                f[_NAME] = at
+            at = end + 2
+        f[_NAME + 1] = colon
+        colon += 1
+        while colon < end and (buf[colon] == 32 or buf[colon] == 9):
+            colon += 1
+        while colon < end and (buf[end - 1] == 32 or buf[end - 1] == 9):
+            end -= 1
+        f[_VALUE] = colon
+        f[_VALUE + 1] = end
+        return at
+
+    def _is(self, i, other):
+        f = self._f
+        return _match(self.buffer, f[i], f[i + 1], other) == f[i + 1]
+
+    def to_int(self):
+        """The payload as a decimal number, `-12` or `34`; ValueError if it is none. Allocates beyond 30 bits."""
+        at, end = self._f[_START], self._f[_STOP]
+        sign = 1
+        if at < end and self.buffer[at] == 45:
+            at += 1
+            sign = -1
+        value = 0
+        while at < end:
+            c = self.buffer[at] - 48
+            if not 0 <= c <= 9:
+                break
+            value = value * 10 + c
+            at += 1
+        if at < end or not 48 <= self.buffer[at - 1] <= 57 or at == self._f[_START]:
+            raise ValueError("payload is no decimal number")
+        return value * sign
+
+    def copy_into(self, buf, start=0):
+        """Copy the payload to `buf` from `start` on; return its size. ValueError: it is too long."""
+        n = self._f[_SIZE]
+        if not 0 <= start <= len(buf) - n:
+            raise ValueError("payload: no room for its %d bytes" % n)
+        if n:
+            buf[start] = 0  # TypeError, if it is not to be written to
+        copy(buf, start, self.buffer, self._f[_START], n)
+        return n
+
+    def respond(self, payload=b"", headers=None, n=-1):
+        """Publish to the reply subject, as `Client.publish`; False also if there is none."""
+        if self._f[_REPLY] == self._f[_REPLY_END]:
+            return False
+        subject = self.reply if self._detached else self.buffer  # the latter stands for it: see `publish`
+        return self._client.publish(subject, payload, None, headers, n)
+
+    def copy(self):
+        """A `Msg` with a buffer of its own, which stays valid. Allocates."""
+        f = array("i", self._f)
+        twin = Msg(self._client, bytes(memoryview(self.buffer)[f[_SUBJECT] : f[_HEAD_END]]) + self.data, f)
+        n, sid = f[_SUBJECT], f[_SID]
+        for i in range(_SUBJECT, _HEAD_END + 1):
+            f[i] -= n
+        f[_SID] = sid
+        f[_START] = f[_HEAD_END]
+        f[_STOP] = len(twin.buffer)
+        twin._detached = True
+        return twin
+
+    def part(self, i):
+        """The bytes of 0 subject, 1 reply, 2 headers, 3 payload, 4 name or 5 value of the header at hand. Allocates."""
+        i = _PARTS[i]
+        return bytes(memoryview(self.buffer)[self._f[i] : self._f[i + 1]])
+
+
+_FIELDS = {"start": _START, "end": _STOP, "size": _SIZE, "offset": _OFFSET, "total": _TOTAL, "sid": _SID}
+_PARTS = (_SUBJECT, _REPLY, _HEAD, _START, _NAME, _VALUE)
+
+
+def _match(buf, at, end, other):
+    """Where `other` ends, if it is at buf[at] and not beyond `end`; else -1."""
+    if not isinstance(other, str):
+        return at + len(other) if buf.find(other, at, end) == at else -1
+    to = at
+    for c in other:
+        if c > "\x7f":
+            return _match(buf, at, end, other.encode())
+        if to >= end or buf[to] != ord(c):
+            return -1
+        to += 1
+    return to
+
+
+try:
+    copy(bytearray(1), 0, "a", 0, 1)
+except NameError:
+    from .pointers import ptr8, ptr32

@@ -1,91 +1,82 @@
-"""Publishing a message that is larger than the transmit buffer: from where its parts lie."""
-
-from micropython import const
+"""Publishing what `publish` found no room for: a message that is larger than the transmit buffer, or a mistake."""
 
 from .errors import NotConnected, Timeout
-
-_END = const(1)  # the frame: see kernels.py
-_HURRIES = const(7)
+from .kernels import MAX_PAYLOAD, QUEUED, ROOM, check_subject
 
 
-class Large:
-    """Sends a large message here and now, waiting; if that fails in the middle the connection ends."""
+def send(nc, subject, start, n, data, size, reply, headers):
+    """Send a large message behind what is queued, here and now; whether it went. Waits, and allocates.
 
-    def __init__(self, client):
-        self._client = client
-        self._out = client._out
-        self._net = client._net
-        self._until = self._head = 0
-        self._done = False  # the message at hand is sent whole
-
-    def send(self, source, start, n):
-        """Send what `Outgoing.take` was given to source[start:start + n]; whether it went.
-
-        ValueError: the control line does not fit the transmit buffer, where it is made.
-        """
-        out = self._out
-        if out.needs(n) - out.body() > out.limit:
-            raise ValueError("subject: too long for tx_size")
-        self._client._hurry(1)  # its end is not to wait until the rest is acknowledged
-        out.frame[_HURRIES] = 1
-        if not self._send_queue():
+    If that fails in the middle the connection ends. With a window (see `unats.window`) that has no room for it at
+    the moment: not now, False. ValueError: larger than the server takes, or not a subject.
+    """
+    f = nc._f
+    body = len(headers) + size
+    if f[ROOM] and body > f[MAX_PAYLOAD]:
+        raise ValueError("payload: larger than the server's max_payload, %d bytes" % nc.server.max_payload)
+    if subject is not nc._rx:
+        check_subject(subject)
+    if not nc.connected or n + len(reply) + body + 36 <= nc.tx_size:
+        return False
+    words = [b"HPUB" if headers else b"PUB", _bytes(subject[start : start + n])]
+    if reply:
+        check_subject(reply)
+        words.append(_bytes(reply))
+    if headers:
+        words.append(b"%d" % len(headers))
+    line = b" ".join(words) + b" %d\r\n" % body
+    if not _make_way(nc, len(line) + body):
+        return False
+    for part, size in ((line, len(line)), (headers, len(headers)), (data, size), (b"\r\n", 2)):
+        if not _send_part(nc, part, size):
+            nc.end("a message was cut off")
             return False
-        self._head = out.head(source, start, n)
-        return self._send_whole()
+    nc.stats.sent(body)
+    if nc._window is not None:
+        nc._ping()
+    return True
 
-    def _send_whole(self):
-        self._done = False
-        with self:
-            self._send_parts()
-        return self._done
 
-    def __enter__(self):
-        pass
+def _make_way(nc, n):
+    """Send what is queued; whether n bytes more may go now."""
+    w = nc._window
+    if w is not None:
+        nc.drained()
+        if nc._f[QUEUED] or not w.fits(n):
+            nc._ping()  # so that they may, later
+            return False
+    until = nc.deadline(nc.connect_timeout_ms)
+    while nc._f[QUEUED]:
+        if not nc.drained() and not _wait(nc, until):
+            return False
+    return True
 
-    def __exit__(self, kind, error, trace):
-        """Whatever was raised in the middle, nothing may follow half a message."""
-        if not self._done and self._net.error is None:
-            self._net.error = NotConnected("a message was cut off")
 
-    def _send_parts(self):
-        """Send control line, headers and payload, and count the message."""
-        out = self._out
-        if not self._send(out.buf, self._head):
-            return
-        if out.headers is not None and not self._send(out.headers, len(out.headers)):
-            return
-        if self._send(out.data, out.size) and self._send(b"\r\n", 2):
-            out.count()
-            self._done = True
-
-    def _send_queue(self):
-        """Send what was queued before."""
-        self._until = self._client._in(self._client._connect_timeout)
-        while self._out.frame[_END]:
-            if not self._goes_on(self._client._write()):
-                return False
-        return True
-
-    def _send(self, part, n):
-        """Send the first n bytes of part."""
-        sent = 0
-        while sent < n:
-            moved = self._client._push(part, sent, n - sent)
-            sent += moved
-            if not self._goes_on(moved):
-                return False
-        return True
-
-    def _sleep(self):
-        with self._net:
-            self._client._wait(100, True)
-
-    def _goes_on(self, moved):
-        """Between two writes: wait for room; False if there is none to come."""
+def _send_part(nc, part, n):
+    w = nc._window
+    until = nc.deadline(nc.connect_timeout_ms)
+    at = 0
+    while at < n:
+        moved = nc.push(part, at, n - at if w is None else min(n - at, w.PIECE))
+        at += moved
         if moved:
-            self._until = self._client._in(self._client._connect_timeout)
-        elif self._client._left(self._until) > 0:
-            self._sleep()
-        elif self._net.error is None:
-            self._net.error = Timeout("%s takes nothing more" % self._client._servers.current)
-        return self._net.error is None
+            until = nc.deadline(nc.connect_timeout_ms)
+        elif not _wait(nc, until):
+            return False
+    return True
+
+
+def _wait(nc, until):
+    """Wait for room; False, and the end of the connection, if there is none to come."""
+    if nc.left(until) == 0:
+        nc.end("it takes nothing more", Timeout)
+    if nc.connected:
+        try:
+            nc.transport.wait(100, True)
+        except OSError as e:
+            nc.end(str(e), NotConnected)
+    return nc.connected
+
+
+def _bytes(text):
+    return text.encode() if isinstance(text, str) else bytes(text)

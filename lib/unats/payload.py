@@ -1,7 +1,6 @@
 """Readings as text or bytes, built in a fixed buffer without allocating."""
 
-from .octets import octets
-from .wire import copy, digits
+from .kernels import copy, digits, octets
 
 _HEX = b"0123456789abcdef"
 

@@ -16,7 +16,7 @@ import utime
 from micropython import const
 
 from .errors import AuthError, Error, NotConnected, ProtocolError, Timeout
-from .transport import Tcp
+from .tcp import Tcp
 
 _SILENT = const(0)
 _CLEAR = const(1)

@@ -6,7 +6,7 @@ this client itself, a marker; when that comes back the server has them all.
 
 import utime
 
-from .ids import random_hex, write_hex
+from ..nuid import random_hex, write_hex
 from .spool import is_over
 
 _NUMBERS = 0x3FFFFFFF

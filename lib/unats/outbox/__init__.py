@@ -40,7 +40,7 @@ time (16 are remembered), refusals, questions to the stream, and whatever reads 
 happens in `poll` and `sync`, and in `put` only if the ring is full: with poll called between
 puts it goes to flash before. A write to flash may take some 100 ms on an ESP32. Make the ring as large
 as a block of flash, 4096 bytes: a segment takes whole blocks. On a board that compiles its modules,
-import this one and `unats.flashlog` early, and collect garbage before making the Outbox.
+import this one and `unats.outbox.flashlog` early, and collect garbage before making the Outbox.
 """
 
 import utime
@@ -57,7 +57,7 @@ class Outbox:
     ring: the RAM for readings, a bytearray of 64 to 65,535 bytes; each takes its subject, its payload
     and 12 bytes. path: a folder of its own in flash, or None; with one, a second buffer like the ring
     is made. flash_size: bytes of flash that the readings may take; in addition there are up to nine
-    small files, of readings that `sync` wrote. See `unats.flashlog` about wear.
+    small files, of readings that `sync` wrote. See `unats.outbox.flashlog` about wear.
     policy, when there is no room: "oldest" gives up the oldest readings (in flash, a segment of
     them), "newest" the one at hand; "refuse" leaves that one to the caller, and does not count it.
     ack: "stream" for a PubAck of JetStream's, or "none". window: readings on their way at a time, up
@@ -100,11 +100,11 @@ class Outbox:
         self._nc = nc
         spool = Spool(ring, path, flash_size, policy, sync_ms, max_payload, ack == "stream")
         if ack == "stream":
-            from .acked import Acked
+            from .stream import Acked
 
             self._sender = Acked(nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream)
         else:
-            from .unacked import Unacked
+            from .plain import Unacked
 
             self._sender = Unacked(nc, spool, window, ack_ms)
         self.acknowledged = ack == "stream"

@@ -12,10 +12,9 @@ rest of the ring. `drain` is a second buffer like the ring, with the oldest segm
 import utime
 from micropython import const
 
-from .octets import octets
+from ..kernels import check_subject, octets, size_of
 from .ring import HEADER, Ring
 
-_BUFFERS = (bytes, bytearray, memoryview, str)
 _REST_MS = const(30000)  # after flash failed it is left alone
 _COPIES = const(8)  # more of them are put together
 _SEQS = const(0x3FFFFFFF)
@@ -63,7 +62,8 @@ class Spool:
         self.body = bytearray(max_payload)
         self.size = 0
         self.subject = b""
-        self._subjects = []  # the latest ones
+        self._subjects = []  # the latest ones that were taken out,
+        self._checked = []  # ... and put in
         self._policy = policy
         self._copies = copies
         self._sync_ms = sync_ms
@@ -99,12 +99,10 @@ class Spool:
     def put(self, subject, payload):
         """Take a reading; False if there is no room and the policy is not to make it."""
         subject = octets(subject)
-        if isinstance(payload, _BUFFERS):
-            payload = octets(payload)
-            return self._put(subject, payload, len(payload))
-        if hasattr(payload, "buffer"):
-            return self._put(subject, payload.buffer, payload.size)
-        raise ValueError("payload: give bytes, bytearray, memoryview, str or a Payload")
+        if subject not in self._checked:
+            check_subject(subject)
+            remember(self._checked, subject if isinstance(subject, str) else bytes(subject))
+        return self._put(subject, octets(payload), size_of(payload))
 
     def _put(self, subject, payload, n):
         at = self._place(len(subject), n)
@@ -121,7 +119,6 @@ class Spool:
         self.ring.begin(at, size, n)
         at += HEADER
         self.ring.fill(at, subject, size)
-        check_subject(self.ring.buf, at, size)
 
     def _place(self, subject_size, n):
         """Where in the ring a reading goes; -1: nowhere."""
@@ -283,13 +280,8 @@ class Spool:
             if self.source.subject_is(at, self._subjects[i]):
                 self.subject = self._subjects[i]
                 return
-        self._remember(self.source.subject(at))
-
-    def _remember(self, subject):
-        if len(self._subjects) >= _SUBJECTS:
-            self._subjects.pop(0)
-        self._subjects.append(subject)
-        self.subject = subject
+        self.subject = self.source.subject(at)
+        remember(self._subjects, self.subject)
 
     def claim(self):
         """The oldest readings are being sent, and must not be sent once more after a restart."""
@@ -322,15 +314,8 @@ def is_over(deadline, ms):
     return not 0 < utime.ticks_diff(deadline, utime.ticks_ms()) <= ms
 
 
-def check_subject(buf, at, n):
-    """ValueError if the n bytes at `at` are no subject to publish to."""
-    last = 46
-    end = at + n
-    while at < end:
-        c = buf[at]
-        if c <= 32 or c == 127 or c == last == 46:
-            raise ValueError("subject: empty token, space or control character")
-        last = c
-        at += 1
-    if last == 46:
-        raise ValueError("subject: empty, or an empty token at its end")
+def remember(latest, subject):
+    """Keep it among the latest ones."""
+    if len(latest) >= _SUBJECTS:
+        latest.pop(0)
+    latest.append(subject)

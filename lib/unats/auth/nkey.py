@@ -1,6 +1,6 @@
 """NKeys: signing the server's nonce with the Ed25519 key of a seed ("SUA...").
 
-    import unats.nkey as nkey
+    from unats.auth import nkey
     key = nkey.from_seed(seed)  # bytes, bytearray or str
     key.public                  # "UABC...": what CONNECT calls `nkey`
     key.signature(nonce)        # what it calls `sig`
@@ -62,9 +62,9 @@ def release():
 
     Keys stay usable and load it again when they next need it.
     """
-    package = sys.modules["unats"]
+    package = sys.modules["unats.auth"]
     for name in ("ed25519", "sha512"):
-        if sys.modules.pop("unats." + name, None) and hasattr(package, name):
+        if sys.modules.pop("unats.auth." + name, None) and hasattr(package, name):
             delattr(package, name)
 
 

@@ -22,10 +22,6 @@ not sent early, since the stream has to be asked first; nor are those behind the
 Source: the NATS client protocol, where a client may send as soon as it has sent CONNECT. Allocates.
 """
 
-_OUT_MSGS = 4  # of the transmit frame: see kernels.py
-_OUT_BYTES = 5
-
-
 class Early:
     """Has the client `nc` send early what waits in `outbox`, up to `size` bytes, at each connection.
 
@@ -41,7 +37,7 @@ class Early:
         self._size = size
         self._left = 0
         self._parts = []
-        nc.early = self._collect
+        nc.on_connect += (self._collect,)
 
     def _collect(self):
         """The messages, as the client's greeting wants them."""
@@ -68,10 +64,5 @@ class Early:
             return False
         self._left -= size
         self._parts += (head, b"\r\n", bytes(headers), bytes(memoryview(payload)[:n]), b"\r\n")
-        self._count(whole)
+        self._nc.stats.sent(whole)
         return True
-
-    def _count(self, n):
-        frame = self._nc._tx_frame
-        frame[_OUT_MSGS] = (frame[_OUT_MSGS] + 1) & 0x3FFFFFFF
-        frame[_OUT_BYTES] = (frame[_OUT_BYTES] + n) & 0x3FFFFFFF

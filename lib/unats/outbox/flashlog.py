@@ -26,9 +26,9 @@ import os
 
 from micropython import const
 
-from .ids import random_hex
+from ..kernels import copy
+from ..nuid import random_hex
 from .ring import HEADER, load, store
-from .wire import copy
 
 
 def bitwise_crc32(data, crc=0):

@@ -8,8 +8,8 @@ All of this allocates.
 import utime
 from micropython import const
 
-from .errors import NoResponders, NotConnected, Timeout
-from .jetstream import JetStream, JetStreamError
+from ..errors import NoResponders, NotConnected, Timeout
+from ..jetstream import JetStream, JetStreamError
 from .spool import is_over
 
 

@@ -9,8 +9,8 @@ once; only digits in them change.
 import utime
 from micropython import const
 
-from .errors import Error
-from .ids import random_hex, write_hex
+from ..errors import Error
+from ..nuid import random_hex, write_hex
 from .spool import is_over
 from .stored import Stored, refusal  # here, and not in the field when they are needed
 
@@ -39,7 +39,7 @@ class Acked:
         self._reply = bytearray((inbox + ".00000000").encode())
         self._token = bytearray(8)
         self._inbox = nc.subscribe(inbox + ".*", self._on_ack)
-        nc._out.passing.append(b" " + inbox.encode())  # or it would be before older readings that were lost
+        nc.no_requeue += (b" " + inbox.encode(),)  # or it would be before older readings that were lost
         self._first = self._count = self._sent = 0
         self._next = 0  # where the one after those sent is
         self._acks = 0  # bit i: the i-th is acknowledged, but an older one is not
@@ -64,7 +64,7 @@ class Acked:
     def close(self):
         self._inbox.unsubscribe()
         mine = b" " + bytes(self._reply[:-9])
-        self._nc._out.passing = [reply for reply in self._nc._out.passing if reply != mine]
+        self._nc.no_requeue = tuple([reply for reply in self._nc.no_requeue if reply != mine])
 
     def is_idle(self):
         """Whether all readings are acknowledged."""

@@ -13,7 +13,7 @@ those of such an unused rest: `start` makes the record's own of them. Nothing he
 
 from micropython import const
 
-from .wire import copy
+from ..kernels import copy
 
 HEADER = const(12)
 _LENGTH = const(4)

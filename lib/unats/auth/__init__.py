@@ -28,7 +28,8 @@ from hashlib import sha256
 
 from micropython import const
 
-from .errors import AuthError
+from ..errors import AuthError
+from ..servers import quoted
 
 _MAX_FILE = const(16384)  # a JWT must fit a control line of the server's, which is 4 KB by default
 _MAX_NONCE = const(128)  # a nats-server's has 15 characters
@@ -36,12 +37,38 @@ _NONCE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/="
 _SPACE = b" \t\r\n"
 
 
+def added(auth, nonce, fields):
+    """What `auth` adds to CONNECT's fields for a server's nonce. AuthError: it failed, or it changes what is there.
+
+    Only an AuthError is told as it is: others may quote secrets.
+    """
+    try:
+        pairs = tuple(auth(nonce))
+        names = [name for name, value in fields if value is not None]
+        for key, value in pairs:
+            if not isinstance(key, str) or not key.replace("_", "").isalpha() or key in names:
+                raise AuthError("auth: its keys must be names of CONNECT's fields that are not set otherwise")
+            if value is not None:
+                quoted(value)  # ValueError
+            names.append(key)
+        return pairs
+    except (AuthError, MemoryError):
+        raise
+    except Exception as e:
+        text = type(e).__name__
+        if isinstance(e, ImportError):
+            text += ": %s" % e
+        elif isinstance(e, OSError):
+            text += " %s" % e.errno
+        error = AuthError("the credentials could not be made: %s (see .cause)" % text)
+        error.cause = e
+    raise error
+
+
 class UserInfo:
     """A user's name and password, str or bytes."""
 
     def __init__(self, user, password):
-        from .handshake import quoted
-
         quoted(user), quoted(password)  # ValueError
         self._pairs = ("user", user), ("pass", password)
 
@@ -53,8 +80,6 @@ class Token:
     """A token, str or bytes."""
 
     def __init__(self, token):
-        from .handshake import quoted
-
         quoted(token)
         self._pairs = (("auth_token", token),)
 

@@ -1,0 +1,88 @@
+"""What the client knows of servers and subscriptions, and the phases of a connection."""
+
+from micropython import const
+
+IDLE = const(0)  # see connection.py
+OPENING = const(1)
+INFO = const(2)
+HELLO = const(3)
+UP = const(4)
+
+
+
+class Server:
+    """A server: its `host` and `port`, `user` and `password` of its URL (or None), whether `tls`; `addresses` of the
+    host that are still to be tried; `tls_name`, whom its certificate names, if only its address is known.
+    """
+
+    tls_name = None
+
+    def __init__(self, host, port, user, password, tls):
+        self.host, self.port, self.user, self.password, self.tls = host, port, user, password, tls
+        self.addresses = ()
+
+    def __str__(self):
+        return ("[%s]:%d" if ":" in self.host else "%s:%d") % (self.host, self.port)
+
+
+class Info:
+    """What the server said of itself in INFO; also by subscript. Zero, False or empty: not said."""
+
+    name = version = nonce = ""
+    max_payload = client_id = 0
+    headers = jetstream = ldm = tls_required = tls_available = False
+    connect_urls = ()  # host:port of the cluster's other servers
+
+    def __getitem__(self, name):
+        return getattr(self, name)
+
+
+class Subscription:
+    """A subscription, made by `Client.subscribe`.
+
+    `sid`, `subject`, `queue`; `received`: messages given to the handler; `dropped`: messages that
+    were larger than `rx_size`; `error`: why this connection's server refused it, or None.
+    """
+
+    def __init__(self, client, sid, subject, handler, queue, max_msgs, chunked):
+        self.sid = sid
+        self.subject = subject
+        self.queue = queue
+        self.handler = handler  # None: it has ended
+        self.direct = None if max_msgs else handler  # for messages that need only be counted
+        self.chunked = chunked
+        self.max_msgs = max_msgs
+        self.received = self.dropped = self.before = 0  # before: messages had before this connection
+        self.error = None
+        self.told = 0  # 1: this connection's server has it; 2: and knows all of it
+        self._client = client
+
+    def unsubscribe(self, max_msgs=0):
+        """End it now, or once it has had max_msgs messages in all. Allocates. ValueError: max_msgs."""
+        check("max_msgs", max_msgs, 0)
+        self.direct = None
+        if max_msgs > self.received + self.dropped:
+            self.max_msgs = max_msgs
+        else:
+            self.handler = None
+        self.told = min(self.told, 1)
+        self._client.tell()
+
+    def lines(self):
+        """What the server is to be told now, bytes."""
+        if self.handler is None:
+            return b"UNSUB %d\r\n" % self.sid if self.told else b""
+        line = ""
+        if self.told == 0:
+            self.error = None  # another server, or other permissions, may take it
+            self.before = self.received + self.dropped
+            line = "SUB %s %s%d\r\n" % (self.subject, self.queue + " " if self.queue else "", self.sid)
+        if self.max_msgs:
+            line += "UNSUB %d %d\r\n" % (self.sid, self.max_msgs - self.before)
+        return line.encode()
+
+
+def check(name, value, least):
+    """ValueError unless the argument is an int of at least that."""
+    if type(value) is not int or value < least:
+        raise ValueError("%s: give an int, at least %d" % (name, least))
