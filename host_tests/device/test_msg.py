@@ -60,8 +60,13 @@ class Reading(Case):
         self.assertEqual(self.given(lambda msg: msg.text, "Grüße, 温度".encode()), "Grüße, 温度")
         self.assertEqual(self.given(lambda msg: msg.text, b""), "")
 
-    def test_text_that_is_not_utf_8(self):
-        self.raises(ValueError, lambda msg: msg.text, b"\xff\xfe")
+    def test_what_is_not_utf_8_is_replaced(self):
+        for raw, text in (
+            (b"\xff\xfe", "\ufffd\ufffd"), (b"a\xe9b", "a\ufffdb"), (b"\xc3\xa9\xff\xe2\x82\xac", "\xe9\ufffd\u20ac"),
+            (b"\xe2\x82", "\ufffd\ufffd"), (b"\xe2\x82x", "\ufffd\ufffdx"), (b"\xf0\x9f\x98\x80!", "\U0001f600!"),
+            (b"\x80\x80", "\ufffd\ufffd"),
+        ):  # fmt: skip
+            self.assertEqual(self.given(lambda msg: msg.text, raw), text)
 
     def test_subject_and_reply(self):
         def look(msg):

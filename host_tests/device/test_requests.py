@@ -179,7 +179,7 @@ class InboxPrefix(Requests):
                 self.assertEqual(len(inbox.split(".")), len(prefix.split(".")) + 2)
 
     def test_prefixes_that_are_none(self):
-        for prefix in ("", "a b", "a..b", ".a", "a.", "_INBOX.*", "_INBOX.>", ">", "a*", "a\r\nb", "a\x7f", None, 5):
+        for prefix in ("", "a b", "a..b", ".a", "a.", "_INBOX.*", "_INBOX.>", ">", "*.a", "a\r\nb", "a\x7f", None, 5):
             self.assertRaises(ValueError, lambda: self.client(inbox_prefix=prefix))
 
 

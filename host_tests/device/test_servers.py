@@ -7,7 +7,8 @@ from played import Case, message, pattern  # before the client: it gives it its 
 
 import unats
 from unats.outbox import Outbox
-from unats.servers import Server, Servers
+from unats.discovery import discover
+from unats.servers import next_server, read_url, read_urls, shuffle
 
 THREE = ["nats://one", "nats://two", "nats://three"]
 
@@ -29,8 +30,30 @@ class Urls(Case):
             ("nats://[fe80::1]", "fe80::1", 4222, "[fe80::1]:4222"),
             ("nats://me:it@[fe80::1]:7", "fe80::1", 7, "[fe80::1]:7"),
         ):
-            server = Server(url)
+            server = read_url(url)
             self.assertEqual((server.host, server.port, str(server)), (host, port, text))
+
+
+class Servers:
+    """As much of a client as knows servers."""
+
+    def __init__(self, urls, randomize):
+        self._servers = read_urls(urls)
+        self._given = len(self._servers)
+        self._at = 0
+        self._randomize = randomize
+        self.current = self._servers[0]
+        shuffle(self, 0)
+
+    def next(self):
+        return next_server(self)
+
+    def discovered(self, urls, randomize):
+        self._randomize = randomize
+        discover(self, urls)
+
+    def __len__(self):
+        return len(self._servers)
 
 
 class Pool(Case):
@@ -86,7 +109,7 @@ class Pool(Case):
         servers = Servers(["a:1"], False)
         servers.next()
         servers.discovered(["", ":", "x y:1", "b:0", "b:99999", "user:secret@b:2", "http://c"], False)
-        self.assertEqual([(s.host, s.user) for s in servers._all], [("a", None), ("b", None)])
+        self.assertEqual([(s.host, s.user) for s in servers._servers], [("a", None), ("b", None)])
 
 
 class Client(Case):
@@ -317,10 +340,10 @@ class Queued(Case):
     def test_of_two_outboxes_and_after_they_are_closed(self):
         nc = self.connected()
         boxes = [Outbox(nc, "dev%d" % i, ring=bytearray(256)) for i in range(2)]
-        self.assertEqual(len(nc._out.passing), 2)
+        self.assertEqual(len(nc.no_requeue), 2)
         for box in boxes + boxes:
             box.close()
-        self.assertEqual(nc._out.passing, [])
+        self.assertEqual(nc.no_requeue, ())
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def text(nc):
         if line[-1:] != b"\n":
             return 0
         nc._text = b""
-        if line[-2:-1] != b"\r":
+        if line.find(b"\r") != len(line) - 2:
             raise ProtocolError("no CR LF from %s" % nc.current)
         if verb[:1] == b"-":
             _on_err(nc, line[5:])
@@ -153,6 +153,7 @@ def text(nc):
             _on_info(nc, line[5:])
     except _FAILURES as e:
         nc._broken = e
+        nc._f[POS] = nc._f[END]
     _give_back(nc)
     return -1 if isinstance(nc._broken, Error) else 0
 
@@ -344,7 +345,7 @@ def requeue(nc, largest):
     while at < f[QUEUED]:
         line = tx.find(b"\r\n", at)
         end = line + 2
-        if tx[at] == 72 or tx[at + 1] == 85:  # HPUB, PUB
+        if tx[at] == 72 or tx[at] == 80 and tx[at + 1] == 85:  # HPUB, PUB
             i = tx.rfind(b" ", at, line) + 1
             size = 0
             while i < line:

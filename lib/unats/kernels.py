@@ -238,6 +238,7 @@ def scan(buf: ptr8, f: ptr32) -> int:
         f[i + 1] = at
         f[i + 2] = value
         if f[i] == at or i > _SUBJECT + 14:  # empty; or a sixth (which went where there is no harm)
+            c = 0
             break
         i += 3
     if at + 1 >= end:
@@ -426,7 +427,7 @@ def receive(nc):
     """Read and dispatch, a few buffers at most; return how many messages came."""
     f, rx = nc._f, nc._rx
     n, rounds = 0, 8
-    while rounds and nc._phase > OPENING:
+    while rounds and nc._phase > OPENING and not isinstance(nc._broken, ProtocolError):
         i = make_room(rx, f)
         if i > 8:
             if not _shorten(nc):
@@ -470,7 +471,7 @@ def _message(nc, kind):
     """A message that is not as simple as `dispatch` wants it, or not all there, or wrong."""
     f = nc._f
     if kind == _WRONG:
-        return nc.end("no CR LF", ProtocolError)
+        return _wrong(nc)
     sub = nc._lookup(f[_SID])
     if kind == _MESSAGE:
         f[POS] = f[_STOP] + 2
@@ -528,7 +529,7 @@ def _go_on(nc):
     f[POS] += 2
     f[_LEFT] = f[_KEPT] = f[_CUT] = 0
     f[_LIMIT] = f[_WHOLE]
-    return 0 if rx[at] == 13 and rx[at + 1] == 10 else nc.end("no CR LF", ProtocolError)
+    return 0 if rx[at] == 13 and rx[at + 1] == 10 else _wrong(nc)
 
 
 def _deliver(nc, sub, last):
@@ -565,7 +566,7 @@ def _operation(nc):
     while rx[at] > 32 and word < 0x1000000:
         word = word << 8 | rx[at] | 32
         at += 1
-    if not end or rx[end - 2] != 13 or rx[at] > 32:
+    if not end or rx[end - 2] != 13 or at + 2 != end and rx[at] != 32 and rx[at] != 9:
         word = 0
     f[POS] = end
     if word == 0x70696E67:  # PING
@@ -576,8 +577,14 @@ def _operation(nc):
         if nc._window is not None:
             nc._window.ponged(nc._pongs)
     elif word != 0x2B6F6B:  # +OK
-        return nc.end("no NATS protocol", ProtocolError)
+        return _wrong(nc)
     return 0
+
+
+def _wrong(nc):
+    """What has come is not what the protocol allows: what is behind it is not looked at."""
+    nc._f[POS] = nc._f[END]
+    return nc.end("no NATS protocol", ProtocolError)
 
 
 def _tidy(nc):
@@ -589,7 +596,7 @@ def _tidy(nc):
 def _shorten(nc):
     from .tidy import shorten
 
-    return shorten(nc._rx, nc._f) or nc.end("endless line", ProtocolError) > 0
+    return shorten(nc._rx, nc._f) or _wrong(nc) > 0
 
 
 def cut(f, end):
@@ -699,12 +706,14 @@ class Msg:
         """Whether the i-th token of the subject, from 0, is this one."""
         at = self._f[_SUBJECT]
         end = self._f[_SUBJECT_END]
-        while i and at:
+        while i > 0:
             at = self.buffer.find(b".", at, end) + 1
+            if at == 0:
+                return False
             i -= 1
         dot = self.buffer.find(b".", at, end)
         dot = end if dot < 0 else dot
-        return at > 0 and _match(self.buffer, at, dot, token) == dot
+        return _match(self.buffer, at, dot, token) == dot
 
     def header_equals(self, name, value):
         """Whether there is such a header (names count in the case as sent; blanks and tabs around values do not)."""

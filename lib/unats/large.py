@@ -16,21 +16,29 @@ def send(nc, subject, start, n, data, size, reply, headers):
         raise ValueError("payload: larger than the server's max_payload, %d bytes" % nc.server.max_payload)
     if subject is not nc._rx:
         check_subject(subject)
+    if reply:
+        check_subject(reply)
     if not nc.connected or n + len(reply) + body + 36 <= nc.tx_size:
         return False
     words = [b"HPUB" if headers else b"PUB", _bytes(subject[start : start + n])]
     if reply:
-        check_subject(reply)
         words.append(_bytes(reply))
     if headers:
         words.append(b"%d" % len(headers))
     line = b" ".join(words) + b" %d\r\n" % body
     if not _make_way(nc, len(line) + body):
         return False
-    for part, size in ((line, len(line)), (headers, len(headers)), (data, size), (b"\r\n", 2)):
-        if not _send_part(nc, part, size):
+    if isinstance(data, str):
+        data = data.encode()
+    done = False
+    try:
+        for part, size in ((line, len(line)), (headers, len(headers)), (data, size), (b"\r\n", 2)):
+            if not _send_part(nc, part, size):
+                return False
+        done = True
+    finally:  # whatever was raised: nothing may follow half a message
+        if not done:
             nc.end("a message was cut off")
-            return False
     nc.stats.sent(body)
     if nc._window is not None:
         nc._ping()

@@ -34,7 +34,7 @@ def read_url(url):
     if not name or ":" in name and name is host:
         raise ValueError("server URL: a host[:port] must follow nats:// and user:password@")
     for c in name:
-        if c <= " " or c in "/?#[]@,\\":
+        if c <= " " or c > "~" or c in "/?#[]@,\\":
             raise ValueError("server URL: no such name or address of a host")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError("server URL: the port must be 1 to 65535")

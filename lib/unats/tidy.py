@@ -11,6 +11,9 @@ def tidy(rx, f):
     words = line.split()
     words[0] = words[0].upper()
     usual = b" ".join(words) + b"\r\n"
+    for c in line[:-2]:
+        if c < 32 and c != 9:
+            return False
     if usual == line or line[-2:] != b"\r\n" or not words[0] in (b"MSG", b"HMSG") or len(usual) > len(line):
         return False
     rx[end - len(usual) : end] = usual
