@@ -364,7 +364,7 @@ class App:
         }
 
     def _figures(self):
-        """What the outbox counts, see `unats.spool.Stats`."""
+        """What the outbox counts, see `unats.outbox.spool.Stats`."""
         outbox, stats = self.outbox, self.outbox.stats
         error = outbox.last_error
         return {

@@ -9,7 +9,6 @@ the next one. So the application starts with the least heap.
 import gc
 
 import unats  # first: nothing else takes as much heap to compile
-import unats.subscription  # otherwise loaded by the first subscribe(), when the heap is in pieces
 
 gc.collect()
 import unats.payload
@@ -114,7 +113,7 @@ def run_once(app, config):
     from wake import Wake
 
     if config.outbox == "stream":
-        from unats.early import Early
+        from unats.outbox.early import Early
 
         Early(app.client, app.outbox)
     Wake(app, utime, config.sleep_ms, config.awake_ms).run()

@@ -298,7 +298,7 @@ def test_turns_without_nodelay_cost_a_round_trip_for_each_segment():
 
 ALLOCATION = """
 import gc, micropython, sys, utime
-import unats, unats.acked, unats.unacked
+import unats, unats.outbox.stream, unats.outbox.plain
 from unats.outbox import Outbox
 sys.path.append(sys.argv[3])
 import boards, sensors, settings

@@ -26,9 +26,9 @@ _SOON = {"reconnect_wait_ms": 20, "reconnect_max_wait_ms": 100}
 # Defines js, and readings(n, first=0), which lets the outbox take n of them.
 _PRELUDE = """
 gc.collect()  # compiling takes some room
-import unats.acked
+import unats.outbox.stream
 gc.collect()
-import unats.flashlog
+import unats.outbox.flashlog
 gc.collect()
 from unats.jetstream import JetStream
 from unats.outbox import Outbox

@@ -18,9 +18,9 @@ import nkeys
 import pytest
 from nacl.signing import SigningKey
 
-import unats.ed25519 as ed25519
-import unats.nkey as nkey
-import unats.sha512 as sha512
+import unats.auth.ed25519 as ed25519
+from unats.auth import nkey
+import unats.auth.sha512 as sha512
 from support.paths import LIB, MICROPYTHON, needed
 
 TIMEOUT_S = 120
@@ -38,8 +38,8 @@ PREFIXES = {
 WORKER = """
 import json, sys
 from binascii import hexlify, unhexlify
-import unats.nkey as nkey
-from unats.sha512 import sha512
+from unats.auth import nkey
+from unats.auth.sha512 import sha512
 for line in sys.stdin:
     case = json.loads(line)
     nonce = unhexlify(case["nonce"])

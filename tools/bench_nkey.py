@@ -33,7 +33,7 @@ SMALL_INT = 1 << 30  # small ints of 32-bit words are below, and not below its n
 ROUNDS = 20  # of timing
 STEP = 256  # bytes, of the bisection
 
-IMPORT = "import unats.nkey as nkey"
+IMPORT = "from unats.auth import nkey"
 MAKE = f"key = nkey.from_seed({SEED!r})"
 PUBLIC = "key.public"
 SIGN = f"key.sign({NONCE!r})"
@@ -234,7 +234,7 @@ for (const step of steps) {
 
 # Step: its name in the report.
 _HEAP_STEPS = {
-    IMPORT: "import unats.nkey",
+    IMPORT: "import unats.auth.nkey",
     MAKE: "from_seed (imports the arithmetic)",
     PUBLIC: "public key",
     SIGN: "signature",
@@ -309,8 +309,8 @@ def report_memory(folder):
     for name, (kept64, all64), (kept32, all32) in zip(_HEAP_STEPS.values(), heap64(folder), heap32(folder)):
         print(f"  {name:34}{kept64:>12,}{all64:>11,}{kept32:>15,}{all32:>11,}")
     scripts = {
-        "import unats.nkey": IMPORT,
-        "and the arithmetic": f"{IMPORT}\nimport unats.ed25519",
+        "import unats.auth.nkey": IMPORT,
+        "and the arithmetic": f"{IMPORT}\nimport unats.auth.ed25519",
         "and sign": f"{IMPORT}\n{MAKE}\n{PUBLIC}\n{SIGN}",
     }
     print("\nsmallest heap, 64-bit, bytes")

@@ -54,7 +54,7 @@ def seed(kind="user", raw=None):
 
 def public(of):
     """The public key (str) of a seed."""
-    from unats import nkey
+    from unats.auth import nkey
 
     return nkey.from_seed(of).public
 

@@ -15,7 +15,7 @@ import utime
 import unats
 
 gc.collect()  # as firmware/main.py does, so that the heap of a board is enough
-import unats.subscription
+
 
 gc.collect()
 

@@ -23,9 +23,9 @@ import sys
 import utime
 
 import unats
-import unats.acked
-import unats.comfort  # what is loaded in times of trouble only would look as if the heap grew
-import unats.flashlog
+import unats.outbox.stream
+import unats.msg_extras  # what is loaded in times of trouble only would look as if the heap grew
+import unats.outbox.flashlog
 import unats.request
 from unats.outbox import Outbox
 

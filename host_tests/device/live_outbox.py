@@ -10,8 +10,8 @@ import gc
 import sys
 
 import unats
-import unats.acked
-import unats.flashlog
+import unats.outbox.stream
+import unats.outbox.flashlog
 from unats.outbox import Outbox
 
 gc.collect()  # what compiling has left behind

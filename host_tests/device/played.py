@@ -24,6 +24,8 @@ class MovedClock(Clock):
 _clock = MovedClock()
 sys.modules["utime"] = _clock  # kernels that run as bytecode are in no module: they keep what they find here
 import unats  # noqa: E402
+import unats.discovery  # noqa: E402
+import unats.servers  # noqa: E402
 
 _TURNS = 20000
 
@@ -146,6 +148,28 @@ class Case(unittest.TestCase):
         self.assertTrue(isinstance(nc.last_error, unats.ProtocolError), repr(nc.last_error))
         self.assertFalse(nc.connected)
         self.assertFalse(self.net.is_open)
+
+
+class Servers:
+    """As much of a client as knows servers."""
+
+    def __init__(self, urls, randomize):
+        self._servers = unats.servers.read_urls(urls)
+        self._given = len(self._servers)
+        self._at = 0
+        self._randomize = randomize
+        self.current = self._servers[0]
+        unats.servers.shuffle(self, 0)
+
+    def next(self):
+        return unats.servers.next_server(self)
+
+    def discovered(self, urls, randomize):
+        self._randomize = randomize
+        unats.discovery.discover(self, urls)
+
+    def __len__(self):
+        return len(self._servers)
 
 
 def message(sid, payload, subject="a", reply=None, headers=None):

@@ -378,9 +378,9 @@ class Looked(Case):
 
     def receive(self, data, limit=1 << 20, times=None, **options):
         """Handle so many messages, of which data is one or some."""
-        stream = options.pop("stream", False)
+        chunked = options.pop("chunked", False)
         nc = self.connected(**options)
-        nc.subscribe("a.b", self.on_message, stream=stream)
+        nc.subscribe("a.b", self.on_message, chunked=chunked)
         nc.poll()
         self.net.read_limit = limit
         self.feed(data)

@@ -9,8 +9,9 @@ from identities import CREDS, creds, jwt, public, seed
 from played import Case
 
 import unats
-from unats import auth, nkey
-from unats.ids import random_hex
+from unats import auth
+from unats.auth import nkey
+from unats.nuid import random_hex
 
 NONCE = "PXoWU7zWAMt75FY"
 _PATH = "test_auth.%s.tmp" % random_hex(12)
@@ -138,7 +139,7 @@ class Makes(AuthCase):
         credentials = auth.Nkey(of)
         first = credentials(NONCE)
         calls = []
-        import unats.ed25519 as ed25519
+        import unats.auth.ed25519 as ed25519
 
         real = ed25519.public
         ed25519.public = lambda key: calls.append(1) or real(key)
@@ -293,7 +294,7 @@ class Wipes(AuthCase):
     def test_the_arithmetic_is_gone_afterwards(self):
         for call in (lambda: auth.Nkey(seed())(NONCE), lambda: self.refused(auth.Nkey(b"S" * 58))):
             call()
-            self.assertFalse("unats.ed25519" in sys.modules or "unats.sha512" in sys.modules)
+            self.assertFalse("unats.auth.ed25519" in sys.modules or "unats.auth.sha512" in sys.modules)
 
     def test_repr_tells_nothing(self):
         of = seed()
@@ -503,5 +504,5 @@ class Discovered(AuthCase):
         self.net.handshake(connect_urls=["evil:x@10.0.0.9:4222"])
         nc = self.client("nats://host", user="u", password="p")
         nc.connect()
-        self.assertEqual([str(s) for s in nc._servers._all], ["host:4222", "10.0.0.9:4222"])
-        self.assertEqual([s.user for s in nc._servers._all], [None, None])
+        self.assertEqual([str(s) for s in nc._servers], ["host:4222", "10.0.0.9:4222"])
+        self.assertEqual([s.user for s in nc._servers], [None, None])

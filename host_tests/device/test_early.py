@@ -5,8 +5,8 @@ import unittest
 
 import unats
 from scripted import Scripted
-from unats.early import Early
-from unats.ids import random_hex
+from unats.outbox.early import Early
+from unats.nuid import random_hex
 from unats.outbox import Outbox
 
 ACK = b'{"stream":"S","seq":1}'

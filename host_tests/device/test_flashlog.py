@@ -5,10 +5,10 @@ import os
 import random
 import unittest
 
-import unats.flashlog as flashlog
-from unats.flashlog import FlashLog
-from unats.ids import random_hex
-from unats.ring import HEADER, Ring
+import unats.outbox.flashlog as flashlog
+from unats.outbox.flashlog import FlashLog
+from unats.nuid import random_hex
+from unats.outbox.ring import HEADER, Ring
 
 SIZE = 512
 

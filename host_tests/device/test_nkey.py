@@ -3,7 +3,7 @@
 import sys
 import unittest
 
-import unats.nkey as nkey
+from unats.auth import nkey
 
 # All of the same 32 bytes (1 to 32), hence of the same public key but for its kind and checksum.
 SEEDS = {
@@ -138,7 +138,7 @@ class Signing(unittest.TestCase):
     def test_the_arithmetic_can_be_unloaded_at_any_time(self):
         key = nkey.from_seed(SEED)
         for _ in range(2):
-            self.assertTrue("unats.ed25519" in sys.modules)
+            self.assertTrue("unats.auth.ed25519" in sys.modules)
             nkey.release()
             nkey.release()
             for name in ("ed25519", "sha512"):

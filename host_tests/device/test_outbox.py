@@ -6,15 +6,15 @@ import unittest
 
 import micropython
 import unats
-import unats.acked
+import unats.outbox.stream
 import unats.outbox
-import unats.spool
-import unats.stored
-import unats.unacked
+import unats.outbox.spool
+import unats.outbox.stored
+import unats.outbox.plain
 from fake_stream import FakeClient
 from scripted import Clock, Scripted
 from unats.outbox import Outbox
-from unats.ids import random_hex
+from unats.nuid import random_hex
 
 TEMP = "sensors.dev.temp"
 BLOCK = max(os.statvfs("/tmp")[0], 512)
@@ -26,7 +26,7 @@ def texts(*numbers):
 
 class WithClient(unittest.TestCase):
     def setUp(self):
-        self.clock = Clock().install(unats.spool, unats.outbox, unats.acked, unats.unacked, unats.stored)
+        self.clock = Clock().install(unats.outbox.spool, unats.outbox, unats.outbox.stream, unats.outbox.plain, unats.outbox.stored)
         self.path = "/tmp/unats-" + random_hex(12)
         self.nc = FakeClient()
 

@@ -6,7 +6,7 @@ import micropython
 from played import Case, message, pattern  # before the client: it gives it its clock
 
 import unats
-import unats.subscription
+
 
 CALLS = "open", "ready", "readinto", "write", "wait", "close"
 ERRORS = (
@@ -24,6 +24,7 @@ class Faults(Case):
     def fail_at(self, n, error):
         """Count the transport's calls from now on, and raise at the n-th."""
         self.calls = 0
+        self.failed = None
         self.streams = []  # what was sent on each connection but the last
         for name in CALLS:
             self.wrap(name, getattr(self.net, name), n, error)
@@ -34,6 +35,7 @@ class Faults(Case):
             if name == "open":
                 self.streams.append(self.sent())
             if self.calls == n:
+                self.failed = name
                 if name == "close":
                     method(*args)
                 raise error
@@ -64,15 +66,19 @@ class Faults(Case):
             nc.poll(10)
         self.poll_until(nc, lambda: nc.connected)
 
-    def check(self, nc):
-        """All subscribed again, and the two messages that had not left whole: each once, and behind that."""
+    def check(self, nc, is_write_without_memory=False):
+        """All subscribed again, and the two messages that had not left whole: each once, and behind that.
+
+        But where a write failed for want of memory: it may have taken them, so they are not sent twice.
+        """
         published = b""
         for sent in self.streams[1:] + [self.sent()]:
             greeting, ping, rest = sent.partition(b"PING\r\n")
             if ping:
                 self.assertEqual(greeting[greeting.find(b"\r\n") + 2 :], b"SUB a 1\r\n")
             published += rest
-        self.assertEqual(published, b"PUB p 3\r\n123\r\nPUB p 3\r\n223\r\n")
+        whole = b"PUB p 3\r\n123\r\nPUB p 3\r\n223\r\n"
+        self.assertTrue(published == whole or is_write_without_memory and published in (b"", whole[14:]), repr(published))
         self.assertEqual(self.got[-1:], [("a", None, b"welcome")])
         self.assertEqual((nc.stats.dropped, nc.stats.out_msgs), (0, 3))
 
@@ -90,9 +96,8 @@ class Failing(Faults):
                 self.queue(nc)
                 self.greetings(4)
                 self.fail_at(n, error)
-                nc._readinto, nc._send, nc._wait = self.net.readinto, self.net.write, self.net.wait
                 self.come_back(nc)
-                self.check(nc)
+                self.check(nc, is_write_without_memory=error.args[0] == errno.ENOMEM and self.failed == "write")
                 seen = self.calls
             self.assertTrue(n > 10, "%d calls" % n)
 

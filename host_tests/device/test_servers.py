@@ -3,12 +3,11 @@
 import errno
 import random
 
-from played import Case, message, pattern  # before the client: it gives it its clock
+from played import Case, Servers, message, pattern  # before the client: it gives it its clock
 
 import unats
 from unats.outbox import Outbox
-from unats.discovery import discover
-from unats.servers import next_server, read_url, read_urls, shuffle
+from unats.servers import read_url
 
 THREE = ["nats://one", "nats://two", "nats://three"]
 
@@ -32,28 +31,6 @@ class Urls(Case):
         ):
             server = read_url(url)
             self.assertEqual((server.host, server.port, str(server)), (host, port, text))
-
-
-class Servers:
-    """As much of a client as knows servers."""
-
-    def __init__(self, urls, randomize):
-        self._servers = read_urls(urls)
-        self._given = len(self._servers)
-        self._at = 0
-        self._randomize = randomize
-        self.current = self._servers[0]
-        shuffle(self, 0)
-
-    def next(self):
-        return next_server(self)
-
-    def discovered(self, urls, randomize):
-        self._randomize = randomize
-        discover(self, urls)
-
-    def __len__(self):
-        return len(self._servers)
 
 
 class Pool(Case):
@@ -280,6 +257,164 @@ class Client(Case):
         self.net.refuse(refused(), 100)
         self.poll_until(nc, lambda: nc.state == "closed", 1000)
         self.assertEqual(len(self.tried), 6)
+
+
+class Addresses(Case):
+    """An address is good once NATS has answered there; before that the next one of its name is tried, then the name again."""
+
+    def start(self, now=0):
+        super().start(now)
+        self.names = {}  # name: addresses, or an error
+        self.works = []  # addresses where NATS answers; TCP comes up at all
+        self.asked = []
+        self.tried = []
+        self.net.resolve = self.resolve
+        self.really = self.net.open
+        self.net.open = self.open
+
+    def resolve(self, host, port):
+        self.asked.append(host)
+        found = self.names[host]
+        if isinstance(found, Exception):
+            raise found
+        return [(address, port) for address in found]
+
+    def open(self, address, port):
+        self.tried.append(address[0])
+        self.net.next_connection()
+        if address[0] in self.works:
+            self.net.handshake()
+        self.net._played = len(self.net._scripts) - 1
+        self.really(address[0], port)
+
+    def lose(self, nc):
+        """The connection breaks, after it has lasted, and comes back."""
+        self.clock.sleep_ms(60000)
+        nc.poll()
+        nc.poll()
+        self.forget()
+        self.tried.clear()
+        self.net.end()
+        self.poll_until(nc, lambda: "reconnected" in self.kinds())
+
+    def test_all_are_tried_before_connect_gives_up(self):
+        self.names["a"] = ["1", "2", "3"]
+        nc = self.client("a", connect_timeout_ms=1000)
+        self.assertRaises(unats.Timeout, nc.connect)
+        self.assertEqual((self.tried, self.asked), (["1", "2", "3"], ["a"]))
+        self.assertTrue(3000 <= self.elapsed(0) < 3100)
+        self.assertFalse(self.net.is_open)
+
+    def test_of_several_servers_too(self):
+        self.names["a"] = ["1", "2"]
+        self.names["b"] = ["3", "4"]
+        self.works = ["4"]
+        nc = self.client(["a", "b"], randomize=False, connect_timeout_ms=1000)
+        nc.connect()
+        self.assertEqual(self.tried, ["1", "2", "3", "4"])
+
+    def test_the_one_that_works_is_kept(self):
+        self.names["a"] = ["1", "2", "3"]
+        self.works = ["2"]
+        nc = self.client("a", connect_timeout_ms=1000)
+        nc.connect()
+        for _ in range(3):
+            self.lose(nc)
+            self.assertEqual(self.tried, ["2"])
+        self.assertEqual(self.asked, ["a"])
+
+    def test_when_it_fails_the_others_are_tried_and_then_the_name_again(self):
+        self.names["a"] = ["1", "2"]
+        self.works = ["1"]
+        nc = self.client("a", connect_timeout_ms=1000)
+        nc.connect()
+        self.works = ["9"]
+        self.names["a"] = ["9"]
+        self.lose(nc)
+        self.assertEqual((self.tried, self.asked), (["1", "2", "9"], ["a", "a"]))
+
+    def test_a_reset_or_an_error_of_the_server_is_no_answer_either(self):
+        for last_words in (b"", b"INFO {}\r\n", b"INFO {}\r\n-ERR 'Authorization Violation'\r\n", b"HTTP/1.1 400\r\n"):
+            self.start()
+            self.names["a"] = ["1", "2"]
+            self.works = ["2"]
+
+            def open(address, port, last_words=last_words):
+                Addresses.open(self, address, port)
+                if address[0] == "1":
+                    self.net.feed(last_words)
+                    self.net.fail(OSError(errno.ECONNRESET, "ECONNRESET"))
+
+            self.net.open = open
+            nc = self.client("a", connect_timeout_ms=1000)
+            nc.connect()
+            self.assertEqual(self.tried, ["1", "2"])
+
+    def test_a_name_that_does_not_resolve_is_a_failed_attempt(self):
+        self.names["a"] = OSError(-2)
+        nc = self.client("a")
+        self.assertRaises(unats.Error, nc.connect)
+        self.names["a"] = ["1"]
+        self.works = ["1"]
+        nc.connect()
+        self.assertEqual(self.asked, ["a", "a"])
+
+    def test_addresses_of_one_name_cost_no_wait_and_no_failure(self):
+        self.names["a"] = ["%d" % i for i in range(20)]
+        self.works = ["19"]
+        nc = self.client("a", connect_timeout_ms=100, max_reconnects=1)
+        nc.connect(wait=False)
+        self.poll_until(nc, lambda: nc.connected)
+        self.assertTrue(self.elapsed(0) < 2100, self.elapsed(0))
+
+
+class Resolver:
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+
+    def start(self, host):
+        self.asked.append(host)
+
+    def poll(self):
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Resolving(Case):
+    """With a resolver of the application's, names cost `poll()` no wait."""
+
+    def test_it_is_polled_and_every_address_tried(self):
+        resolver = Resolver(None, None, ["10.0.0.1", "10.0.0.2"])
+        self.net.refuse(refused())
+        self.net.handshake()
+        nc = self.client("broker:99", resolver=resolver)
+        nc.connect(wait=False)
+        while not nc.connected:
+            at = self.clock.ticks_ms()
+            nc.poll(5)
+            self.assertTrue(self.elapsed(at) <= 5)
+        self.assertEqual((resolver.asked, self.net.host, self.net.port, self.net.opens), (["broker"], "10.0.0.2", 99, 2))
+
+    def test_addresses_are_not_asked_for(self):
+        for url in ("10.0.0.7", "[fe80::1]:4222"):
+            self.start()
+            self.net.handshake()
+            resolver = Resolver()
+            self.client(url, resolver=resolver).connect()
+            self.assertEqual(resolver.asked, [])
+
+    def test_its_failure_is_a_failed_attempt(self):
+        nc = self.client("broker", resolver=Resolver(None, OSError(-2, "no such name")))
+        self.assertRaises(unats.NotConnected, nc.connect)
+        self.assertEqual(nc.state, "disconnected")
+
+    def test_one_that_never_answers(self):
+        nc = self.client("broker", resolver=Resolver(*[None] * 5000), connect_timeout_ms=700)
+        self.assertRaises(unats.Timeout, nc.connect)
+        self.assertTrue(700 <= self.elapsed(0) < 750)
 
 
 class Queued(Case):

@@ -3,7 +3,7 @@
 import unittest
 from binascii import hexlify
 
-from unats.sha512 import sha512
+from unats.auth.sha512 import sha512
 
 EMPTY = (
     "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce"

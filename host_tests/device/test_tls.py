@@ -8,7 +8,8 @@ import utime
 
 import unats
 from unats import pem, tls
-from unats.servers import Servers
+from played import Servers  # before the client
+from unats.servers import read_urls
 from unats.tls import Secure, Tls
 
 NEEDS_SOCKETS = True
@@ -214,7 +215,7 @@ class TestMisuse(Case):
 
     def test_a_context_will_do(self):
         nc = unats.Client("nats://a", tls=Context())
-        self.assertTrue(isinstance(nc._transport, Secure))
+        self.assertTrue(isinstance(nc.transport, Secure))
 
     def test_nothing_secret_is_shown(self):
         self.assertFalse("secret" in repr(Tls(context=Context())))
@@ -315,18 +316,18 @@ class TestStages(Case):
         servers = Servers("tls://a.example:1", False)
         servers.next()
         servers.discovered(["10.0.0.2:2", "b.example:3", "[fe80::1]:4"], False)
-        found = [(server.host, server.tls_name) for server in servers._all]
+        found = [(server.host, server.tls_name) for server in servers._servers]
         self.assertEqual(
             found,
             [("a.example", None), ("10.0.0.2", "a.example"), ("b.example", None), ("fe80::1", "a.example")],
         )
         servers.next()
         servers.discovered(["10.0.0.3:2"], False)  # by a server that itself has only an address
-        self.assertEqual(servers._all[1].tls_name, "a.example")
+        self.assertEqual(servers._servers[1].tls_name, "a.example")
         servers = Servers("tls://10.0.0.1:1", False)
         servers.next()
         servers.discovered(["10.0.0.2:2"], False)
-        self.assertEqual(servers._all[1].tls_name, None)
+        self.assertEqual(servers._servers[1].tls_name, None)
 
     def test_the_handshake_has_a_deadline(self):
         transport = _transport(Socket(None, None, None), handshake_timeout_ms=1)
@@ -440,9 +441,8 @@ class TestErrors(Case):
 
 class TestUrls(Case):
     def test_tls_in_one_is_tls_in_all(self):
-        self.assertTrue(Servers(["nats://a", "tls://b"], False).tls)
-        self.assertFalse(Servers(["nats://a", "b"], False).tls)
-        self.refused(ValueError, "nats:// or tls://", Servers, "https://a", False)
+        self.assertEqual([server.tls for server in read_urls(["nats://a", "tls://b", "TLS://c"])], [False, True, True])
+        self.refused(ValueError, "nats:// or tls://", read_urls, "https://a")
 
 
 if __name__ == "__main__":

@@ -138,15 +138,15 @@ def _ders(given, label, what):
     return [given]
 
 
-def secured(tls, transport, servers):
-    """The transport for `Client(tls=...)`, to the current one of the servers. ValueError: misuse."""
+def secured(tls, transport, nc):
+    """The transport for `Client(tls=...)`, to `nc.current`. ValueError: misuse."""
     if transport is not None:
         raise ValueError("tls: it does not go over a transport of your own, which has to do that itself")
     if hasattr(tls, "wrap_socket"):
         tls = Tls(context=tls)
     if not isinstance(tls, Tls):
         raise ValueError('tls: give unats.tls.Tls(ca="/ca.der"); MicroPython itself trusts nobody')
-    return Secure(tls, servers)
+    return Secure(tls, nc)
 
 
 class Secure(Tcp):
@@ -155,11 +155,11 @@ class Secure(Tcp):
     `_raw` is the socket under the TLS object, which is `_sock` then and does not always close it.
     """
 
-    def __init__(self, tls, servers):
+    def __init__(self, tls, nc):
         super().__init__()
         self._tls = tls
-        self._servers = servers
-        self._explains = _Explains(servers)
+        self._nc = nc
+        self._explains = _Explains(nc)
         self._raw = None
         self._stage = _SILENT
         self._until = 0  # the deadline of the handshake
@@ -191,15 +191,15 @@ class Secure(Tcp):
         if self._stage > _CLEAR:
             return
         if in_clear:
-            raise ProtocolError("%s sent more than INFO before TLS" % self._servers.current)
+            raise ProtocolError("%s sent more than INFO before TLS" % self._nc.current)
         if not (info.tls_required or info.tls_available):
-            raise Error("%s has no TLS, which was asked for" % self._servers.current)
+            raise Error("%s has no TLS, which was asked for" % self._nc.current)
         info.connect_urls = []
         info.ldm = False
         self._begin()
 
     def _begin(self):
-        tls, server = self._tls, self._servers.current
+        tls, server = self._tls, self._nc.current
         self._poll.unregister(self._sock)
         self._raw, self._sock = self._sock, None
         name = tls.server_hostname or server.tls_name or server.host
@@ -250,7 +250,7 @@ class Secure(Tcp):
     def _fail(self):
         """Writing failed, and the TLS object with it: reading says the same, and is explained."""
         self._get(bytearray(1))
-        raise NotConnected(str(self._servers.current))
+        raise NotConnected(str(self._nc.current))
 
     def wait(self, timeout_ms, writing):
         """As `Tcp`."""
@@ -284,11 +284,11 @@ class Secure(Tcp):
     def _read_clear(self, buf):
         n = self._sock.readinto(buf)
         if n == 0:
-            raise NotConnected("%s closed before INFO; is it handshake_first?" % self._servers.current)
+            raise NotConnected("%s closed before INFO; is it handshake_first?" % self._nc.current)
         if n and self._stage == _SILENT:
             self._stage = _CLEAR
             if buf[0] | 32 != 105:  # the I of INFO: a message would have found its handler
-                raise ProtocolError("%s did not begin with INFO" % self._servers.current)
+                raise ProtocolError("%s did not begin with INFO" % self._nc.current)
         return n
 
     def _write_early(self, buf, off, n):
@@ -301,11 +301,11 @@ class Secure(Tcp):
     def _shake(self, call, *args):
         """A step of the handshake; with the first byte that gets through it is over."""
         if self._left() <= 0:
-            raise Timeout("TLS: no end of the handshake with %s in time" % self._servers.current)
+            raise Timeout("TLS: no end of the handshake with %s in time" % self._nc.current)
         try:
             n = call(*args)
         except _FAILURES as e:
-            raise _explained(e, self._servers.current, self._alerted(e))
+            raise _explained(e, self._nc.current, self._alerted(e))
         if n:
             self._stage = _SECURED
         return n
@@ -324,15 +324,15 @@ class Secure(Tcp):
 class _Explains:
     """`with explains:` around the platform's calls: an Error for what they raise. Allocates only then."""
 
-    def __init__(self, servers):
-        self._servers = servers
+    def __init__(self, nc):
+        self._nc = nc
 
     def __enter__(self):
         pass
 
     def __exit__(self, kind, error, trace):
         if isinstance(error, _FAILURES):
-            raise _explained(error, self._servers.current)
+            raise _explained(error, self._nc.current)
 
 
 def _explained(error, server, alerted=False):

@@ -12,7 +12,7 @@ port, mode, count = sys.argv[1:]
 nc = unats.Client("nats://127.0.0.1:" + port, name="greenhouse-7")
 outbox = Outbox(nc, "greenhouse-7", ack="none" if mode == "none" else "stream")
 if mode == "early":
-    from unats.early import Early
+    from unats.outbox.early import Early
 
     Early(nc, outbox)
 for seq in range(int(count)):
