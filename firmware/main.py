@@ -12,7 +12,7 @@ import unats  # first: nothing else takes as much heap to compile
 
 gc.collect()
 import unats.payload
-import unats.transport
+import unats.tcp
 
 gc.collect()
 import boards
@@ -74,11 +74,11 @@ def needed(config):
         names += ("auth",)
     if config.outbox == "off":
         return names
-    names += ("flashlog", "spool", "outbox")
+    names += ("outbox.flashlog", "outbox.spool", "outbox")
     if config.outbox == "none":
-        return names + ("unacked",)
-    names += ("acked", "request")
-    return names if config.sleep_ms is None else names + ("early",)
+        return names + ("outbox.plain",)
+    names += ("outbox.stream", "request")
+    return names if config.sleep_ms is None else names + ("outbox.early",)
 
 
 def security_of(config):

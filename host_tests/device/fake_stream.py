@@ -83,16 +83,9 @@ def id_of(headers):
     return headers[start : headers.find(b"\r\n", start)]
 
 
-class Out:
-    """The transmit buffer, of which `down` forgets all anyway."""
-
-    def __init__(self):
-        self.passing = []
-
-
 class FakeClient:
     def __init__(self):
-        self._out = Out()
+        self.no_requeue = ()  # of the transmit buffer, of which `down` forgets all anyway
         self.connected = False
         self.inbox_prefix = "_INBOX"
         self.server = Server()

@@ -303,7 +303,7 @@ class Wipes(AuthCase):
             auth.Nkey(of), auth.UserJWT(b"hunter2", of), auth.UserCredentials(creds(of)), auth.Token("hunter2"),
             auth.UserInfo("u", "hunter2"), auth.Callback(lambda: "hunter2"),
             self.client("nats://u:hunter2@host"), self.client(token="hunter2"),
-            self.client("nats://u:hunter2@host")._servers.next(),
+            self.client("nats://u:hunter2@host").current,
         ):
             for secret in secrets:
                 self.assertFalse(secret in repr(thing) or secret in str(thing), repr(thing))

@@ -101,10 +101,10 @@ class Needed(unittest.TestCase):
         self.assertEqual(main.needed(config(outbox="off")), ())
         for sleep in ({}, {"sleep_s": 60}):
             names = main.needed(config(**sleep))
-            self.assertTrue("unacked" in names and "acked" not in names and "early" not in names)
+            self.assertTrue("outbox.plain" in names and "outbox.stream" not in names and "outbox.early" not in names)
         self.assertEqual(main.needed(config(outbox="off", ca="c", creds="c")), ("tls", "auth"))
-        self.assertTrue("acked" in main.needed(config(outbox="stream")))
-        self.assertTrue("early" in main.needed(config(outbox="stream", sleep_s=60)))
+        self.assertTrue("outbox.stream" in main.needed(config(outbox="stream")))
+        self.assertTrue("outbox.early" in main.needed(config(outbox="stream", sleep_s=60)))
 
     def test_the_modules_are_there(self):
         for changes in ({}, {"outbox": "stream"}, {"outbox": "stream", "sleep_s": 60}):

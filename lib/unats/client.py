@@ -95,6 +95,8 @@ class Client:
         self.subscriptions = {}
         self._lookup = self.subscriptions.get
         self._sid = 0
+        self._rest = [None] * 6  # of a large message that is being published: see large.py
+        self._large = None
         self._fragments = self._requests = None  # the subscription of a message that comes in fragments
         self.stats = Stats(self._f)
         self.server = Info()
@@ -256,7 +258,8 @@ class Client:
         if f[ROOM] and self._broken is None:
             if w is not None and w.tail + f[QUEUED] - f[SENT] > w.due:
                 self._ping()
-            f[SENT] += self.push(self._tx, f[SENT], f[QUEUED] - f[SENT])
+            at = f[SENT]
+            f[SENT] = at + self.push(self._tx, at, f[QUEUED] - at)
             if f[SENT] == f[QUEUED]:
                 f[SENT] = f[QUEUED] = 0
 
@@ -285,11 +288,19 @@ class Client:
             self._window.pinged(self._pings, self._f[QUEUED] - self._f[SENT])
         return self._pings
 
-    def _overflow(self, subject, start, n, data, size, reply, headers):
-        """What `publish` has no room for: see there."""
-        from .large import send
+    def _is_full(self, need):
+        """The transmit buffer has no room for a message of so many bytes; but it is one that fits, and so dropped now."""
+        full = need <= self.tx_size and self.connected
+        self.stats.dropped += full
+        return full
 
-        if send(self, subject, start, n, data, size, reply, headers):
+    def _begin_large(self):
+        """There is no connection, or the message, which is in `_rest`, is a large one, or a mistake; whether it may go now."""
+        if self._large is None:
+            from . import large
+
+            self._large = large
+        if self._large.begin(self):
             return True
         self.stats.dropped += 1
         return False

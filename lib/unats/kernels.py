@@ -71,7 +71,8 @@ _MAX_LINE = const(8192)  # twice what a nats-server allows itself
 _MAX_SIZE = const(67108864)  # 64 MiB, the most that a nats-server can be told to accept
 _none = None  # viper compares with a variable only
 _bytearray, _bytes, _len, _str, _type = bytearray, bytes, len, str, type  # found sooner than built-ins
-_TEXT = (str, bytes, bytearray)
+_BYTES = (bytes, bytearray)
+_TEXT = (str, bytes, bytearray, memoryview)
 _probe = BytesIO(1)
 
 
@@ -141,8 +142,8 @@ def make_room(buf: ptr8, f: ptr32) -> int:
 def encode(f_, tx_, subject_, start: int, n: int, data_, size: int, reply_, headers_, checked: int) -> int:
     """Queue PUB or HPUB to subject_[start : start + n] with the first `size` bytes of the data, which the caller has checked.
 
-    1: done; 0: no room (which is checked here); -1: unless it is checked already, a subject is not plainly valid;
-    -2: larger than f[MAX_PAYLOAD]. Nothing is queued then. Source: NATS protocol.
+    1: done; 0: no room (which is checked here); -1: a subject is not plainly valid;
+    -2: larger than f[MAX_PAYLOAD]. Nothing is queued then. checked, of its bits, 1: subjects are valid; 2: queue the control line alone. Source: NATS protocol.
     """
     f = ptr32(f_)
     tx = ptr8(tx_)
@@ -153,7 +154,7 @@ def encode(f_, tx_, subject_, start: int, n: int, data_, size: int, reply_, head
     total = size + head
     if total > f[MAX_PAYLOAD]:
         return -2
-    if at + n + more + total + _SLACK > f[ROOM]:
+    if at + n + more + (0 if checked & 2 else total) + _SLACK > f[ROOM]:
         return 0
     if head:
         tx[at] = 72
@@ -168,14 +169,14 @@ def encode(f_, tx_, subject_, start: int, n: int, data_, size: int, reply_, head
         while n:
             last = c
             c = int(src[start])
-            if checked == 0:
+            if checked & 1 == 0:
                 if c <= 42 or c == 62 or c >= 127 or (c == 46 and last == 46):
                     return -1
             tx[at] = c
             at += 1
             start += 1
             n -= 1
-        if c == 46 and checked == 0:
+        if c == 46 and checked & 1 == 0:
             return -1
         tx[at] = 32
         at += 1
@@ -193,14 +194,17 @@ def encode(f_, tx_, subject_, start: int, n: int, data_, size: int, reply_, head
     tx[at] = 13
     tx[at + 1] = 10
     at += 2
+    f[_OUT_MSGS] = (f[_OUT_MSGS] + 1) & _WRAP
+    f[_OUT_BYTES] = (f[_OUT_BYTES] + total) & _WRAP
+    if checked & 2:
+        f[QUEUED] = at
+        return 1
     if head:
         at = int(copy(tx_, at, headers_, 0, head))
     at = int(copy(tx_, at, data_, 0, size))
     tx[at] = 13
     tx[at + 1] = 10
     f[QUEUED] = at + 2
-    f[_OUT_MSGS] = (f[_OUT_MSGS] + 1) & _WRAP
-    f[_OUT_BYTES] = (f[_OUT_BYTES] + total) & _WRAP
     return 1
 
 
@@ -332,8 +336,9 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     headers = header_block(self, headers) if headers is not None else b""
     start = checked = 0
     if subject is self._rx:  # the message at hand: to its reply subject
-        start = checked = self._f[_REPLY]
+        start = self._f[_REPLY]
         n = self._f[_REPLY_END] - start
+        checked = 1
     else:
         if _type(subject) not in _TEXT:
             subject = check_subject(subject).encode()
@@ -345,14 +350,25 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     while True:
         done = encode(self._f, self._tx, subject, start, n, payload, size, reply, headers, checked)
         if done > 0:
-            return True
+            return checked < 2 or self._large.send(self)
         if done == -1:
             subject = check_subject(subject).encode()
             n = _len(subject)
             reply = check_subject(reply).encode() if reply else reply
-            checked = 1
+            checked += 1
         elif done or not self.drained():
-            return self._overflow(subject, start, n, payload, size, reply, headers)
+            if done == 0 and self._is_full(n + _len(reply) + _len(headers) + size + _SLACK):
+                return False
+            rest = self._rest  # (a call with all of these would have a frame too large to be made without the heap)
+            rest[0] = subject
+            rest[1] = reply
+            rest[2] = headers
+            rest[3] = payload
+            rest[4] = size
+            rest[5] = n
+            if not self._begin_large():
+                return False
+            checked += 2
 
 
 # How arguments are read.
@@ -364,7 +380,7 @@ def octets(data):
         return data.encode() if _is_longer(data, len(data)) else data
     if hasattr(data, "fixed"):  # a Payload
         return data.buffer
-    if not isinstance(data, (bytes, bytearray, memoryview)):
+    if not isinstance(data, _TEXT):
         raise ValueError("payload: give bytes, bytearray, memoryview, str or a Payload")
     return data
 
@@ -415,6 +431,9 @@ def header_block(nc, headers):
     """A ready header block as it is, or that of a dict. ValueError: it is none, or the server knows no headers."""
     if nc.connected and not nc.server.headers:
         raise ValueError("headers: this server does not know them")
+    if isinstance(headers, _BYTES) and headers.find(b"NATS/1.0") == 0:
+        if headers.find(b"\r\n\r\n") == len(headers) - 4:
+            return headers
     from .headers import encode
 
     return encode(headers)
@@ -476,27 +495,12 @@ def _message(nc, kind):
     if kind == _MESSAGE:
         f[POS] = f[_STOP] + 2
         return _deliver(nc, sub, True)
-    at = f[POS]
-    n = f[_HEAD_END] - at
-    left = f[_STOP] - f[_HEAD] + 2
-    if left - 2 < f[_LIMIT] and f[_STOP] + 2 - at <= 8 * f[_STEP]:
+    if f[_STOP] - f[_HEAD] < f[_LIMIT] and f[_STOP] + 2 - f[POS] <= 8 * f[_STEP]:
         return -1
-    if sub is not None and sub.chunked and f[_LIMIT] and n <= 4 * f[_STEP]:
-        if f[END] - at < n:
-            return -1
-        copy(nc._rx, 0, nc._rx, at, n)
-        f[POS] += n
-        f[_KEPT] = n
-        sid = f[_SID]
-        for i in range(_SUBJECT, _HEAD_END + 1):
-            f[i] -= at
-        f[_SID] = sid
-        f[_LEFT] = f[_SIZE] + 2
-        f[_SIZE] = 0
-        nc._fragments = sub
-        return 0
+    if sub is not None and sub.chunked and f[_LIMIT] and f[_HEAD_END] - f[POS] <= 4 * f[_STEP]:
+        return _begin_fragments(nc, f, sub)
     f[POS] = f[_HEAD]
-    f[_LEFT] = left
+    f[_LEFT] = f[_STOP] - f[_HEAD] + 2
     nc._fragments = None
     if sub is None or sub.handler is None:
         nc.stats.dropped += 1
@@ -508,28 +512,52 @@ def _message(nc, kind):
     return 0
 
 
+def _begin_fragments(nc, f, sub):
+    """Move control line and headers to the front of the buffer, where they stay."""
+    at = f[POS]
+    if f[END] < f[_HEAD_END]:
+        return -1
+    f[_KEPT] = f[_HEAD_END] - at
+    f[POS] = f[_HEAD_END]
+    _shift(f, at)
+    copy(nc._rx, 0, nc._rx, at, f[_KEPT])
+    f[_LEFT] = f[_SIZE] + 2
+    f[_SIZE] = 0
+    nc._fragments = sub
+    return 0
+
+
+def _shift(f, by):
+    """Control line and headers of the message at hand have moved so far towards 0."""
+    sid = f[_SID]
+    i = _SUBJECT
+    while i <= _HEAD_END:
+        f[i] -= by
+        i += 1
+    f[_SID] = sid
+
+
 def _go_on(nc):
     """In the middle of a message that is larger than the buffer: the next fragment of it, or its end."""
-    f, rx, sub = nc._f, nc._rx, nc._fragments
-    at, left = f[POS], f[_LEFT]
-    n = f[END] - at
-    if left > 2:
-        n = min(left - 2, n)
+    f, sub = nc._f, nc._fragments
+    n = f[END] - f[POS]
+    if f[_LEFT] > 2:
+        n = min(n, f[_LEFT] - 2)
         if sub is not None:
             n = min(n, f[_WHOLE] - 1)
         f[_OFFSET] += f[_SIZE]
-        f[_START] = at
-        f[_STOP] = at + n
+        f[_START] = f[POS]
+        f[POS] = f[_STOP] = f[_START] + n
         f[_SIZE] = n
-        f[POS] += n
         f[_LEFT] -= n
         return 0 if sub is None else _deliver(nc, sub, f[_LEFT] == 2)
     if n < 2:
         return -1
-    f[POS] += 2
+    n = f[POS]
+    f[POS] = n + 2
     f[_LEFT] = f[_KEPT] = f[_CUT] = 0
     f[_LIMIT] = f[_WHOLE]
-    return 0 if rx[at] == 13 and rx[at + 1] == 10 else _wrong(nc)
+    return 0 if nc._rx[n] == 13 and nc._rx[n + 1] == 10 else _wrong(nc)
 
 
 def _deliver(nc, sub, last):
@@ -552,31 +580,38 @@ def _deliver(nc, sub, last):
 def _operation(nc):
     """An operation that is no message."""
     f, rx = nc._f, nc._rx
-    at = f[POS]
-    c = rx[at] | 32
+    c = rx[f[POS]] | 32
     if f[_LEFT] or c == 105 or c == 45:  # INFO, -ERR
         return nc.connection().text(nc)
-    end = rx.find(b"\n", at, f[END]) + 1
-    odd = c == 109 or c == 104  # a message, in a form that nats-server does not send
-    if not end and (odd or f[END] - at < 64 and (c == 112 or c == 43)):
+    end = rx.find(b"\n", f[POS], f[END]) + 1
+    if c == 109 or c == 104:  # a message, in a form that nats-server does not send
+        if not end:
+            return -1
+        if _tidy(nc):
+            return 0
+    elif not end and f[END] - f[POS] < 64 and (c == 112 or c == 43):
         return -1
-    if odd and _tidy(nc):
-        return 0
+    return _short(nc, rx, end)
+
+
+def _short(nc, rx, end):
+    """PING, PONG, +OK; there is nothing else."""
+    at = nc._f[POS]
+    nc._f[POS] = end
     word = 0
     while rx[at] > 32 and word < 0x1000000:
         word = word << 8 | rx[at] | 32
         at += 1
     if not end or rx[end - 2] != 13 or at + 2 != end and rx[at] != 32 and rx[at] != 9:
         word = 0
-    f[POS] = end
-    if word == 0x70696E67:  # PING
+    if word == 0x70696E67:
         nc._pong = nc._todo = True
-    elif word == 0x706F6E67:  # PONG
+    elif word == 0x706F6E67:
         nc._pongs += 1
         nc._silent = 0
         if nc._window is not None:
             nc._window.ponged(nc._pongs)
-    elif word != 0x2B6F6B:  # +OK
+    elif word != 0x2B6F6B:
         return _wrong(nc)
     return 0
 
@@ -782,17 +817,15 @@ class Msg:
         """Publish to the reply subject, as `Client.publish`; False also if there is none."""
         if self._f[_REPLY] == self._f[_REPLY_END]:
             return False
-        subject = self.reply if self._detached else self.buffer  # the latter stands for it: see `publish`
-        return self._client.publish(subject, payload, None, headers, n)
+        if self._detached:
+            return self._client.publish(self.reply, payload, None, headers, n)
+        return self._client.publish(self.buffer, payload, None, headers, n)  # which stands for the reply subject there
 
     def copy(self):
         """A `Msg` with a buffer of its own, which stays valid. Allocates."""
         f = array("i", self._f)
         twin = Msg(self._client, bytes(memoryview(self.buffer)[f[_SUBJECT] : f[_HEAD_END]]) + self.data, f)
-        n, sid = f[_SUBJECT], f[_SID]
-        for i in range(_SUBJECT, _HEAD_END + 1):
-            f[i] -= n
-        f[_SID] = sid
+        _shift(f, f[_SUBJECT])
         f[_START] = f[_HEAD_END]
         f[_STOP] = len(twin.buffer)
         twin._detached = True
@@ -810,16 +843,14 @@ _PARTS = (_SUBJECT, _REPLY, _HEAD, _START, _NAME, _VALUE)
 
 def _match(buf, at, end, other):
     """Where `other` ends, if it is at buf[at] and not beyond `end`; else -1."""
-    if not isinstance(other, str):
+    if isinstance(other, _BYTES):
         return at + len(other) if buf.find(other, at, end) == at else -1
-    to = at
-    for c in other:
-        if c > "\x7f":
-            return _match(buf, at, end, other.encode())
-        if to >= end or buf[to] != ord(c):
+    text = isinstance(other, str)
+    for c in other if not text or not _is_longer(other, len(other)) else other.encode():
+        if at >= end or buf[at] != (ord(c) if text and isinstance(c, str) else c):
             return -1
-        to += 1
-    return to
+        at += 1
+    return at
 
 
 try:

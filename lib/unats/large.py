@@ -1,58 +1,78 @@
-"""Publishing what `publish` found no room for: a message that is larger than the transmit buffer, or a mistake."""
+"""Publishing what `publish` found no room for: a message that is larger than the transmit buffer, or a mistake.
 
-from .errors import NotConnected, Timeout
-from .kernels import MAX_PAYLOAD, QUEUED, ROOM, check_subject
+`publish` leaves subject, reply subject, headers, payload, its size and that of the subject in `nc._rest`, calls `begin`, queues the
+control line, and calls `send`, which sends the rest from where it lies. Once loaded, nothing here allocates.
+"""
+
+from .errors import Timeout
+from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, check_subject
 
 
-def send(nc, subject, start, n, data, size, reply, headers):
-    """Send a large message behind what is queued, here and now; whether it went. Waits, and allocates.
+def begin(nc):
+    """Send what is queued; whether a large message may go now. Waits. ValueError: larger than the server takes, or no subject.
 
-    If that fails in the middle the connection ends. With a window (see `unats.window`) that has no room for it at
-    the moment: not now, False. ValueError: larger than the server takes, or not a subject.
+    With a window (see `unats.window`) that has no room for it at the moment: not now, False.
     """
-    f = nc._f
-    body = len(headers) + size
-    if f[ROOM] and body > f[MAX_PAYLOAD]:
-        raise ValueError("payload: larger than the server's max_payload, %d bytes" % nc.server.max_payload)
-    if subject is not nc._rx:
-        check_subject(subject)
-    if reply:
-        check_subject(reply)
-    if not nc.connected or n + len(reply) + body + 36 <= nc.tx_size:
+    n = _check(nc, nc._rest)
+    if not nc.connected:
         return False
-    words = [b"HPUB" if headers else b"PUB", _bytes(subject[start : start + n])]
-    if reply:
-        words.append(_bytes(reply))
-    if headers:
-        words.append(b"%d" % len(headers))
-    line = b" ".join(words) + b" %d\r\n" % body
-    if not _make_way(nc, len(line) + body):
-        return False
-    if isinstance(data, str):
-        data = data.encode()
-    done = False
-    try:
-        for part, size in ((line, len(line)), (headers, len(headers)), (data, size), (b"\r\n", 2)):
-            if not _send_part(nc, part, size):
-                return False
-        done = True
-    finally:  # whatever was raised: nothing may follow half a message
-        if not done:
-            nc.end("a message was cut off")
-    nc.stats.sent(body)
-    if nc._window is not None:
-        nc._ping()
-    return True
-
-
-def _make_way(nc, n):
-    """Send what is queued; whether n bytes more may go now."""
     w = nc._window
     if w is not None:
         nc.drained()
         if nc._f[QUEUED] or not w.fits(n):
-            nc._ping()  # so that they may, later
+            nc._ping()  # so that there will be room
             return False
+    return _sent(nc)
+
+
+def _check(nc, rest):
+    """ValueError: a mistake; else about how many bytes the message has."""
+    body = rest[4] + len(rest[2])
+    line = rest[5] + len(rest[1]) + 36
+    if nc._f[ROOM] and body > nc._f[MAX_PAYLOAD]:
+        raise ValueError("payload: larger than the server's max_payload, %d bytes" % nc.server.max_payload)
+    if not nc.connected:
+        if rest[0] is not nc._rx:
+            check_subject(rest[0])
+        if rest[1]:
+            check_subject(rest[1])
+    elif line > nc.tx_size:
+        raise ValueError("subject: too long for tx_size")
+    if isinstance(rest[3], str):
+        rest[3] = rest[3].encode()
+    return line + body
+
+
+def send(nc):
+    """Send the rest, behind the control line; whether that went. If it fails in the middle the connection ends."""
+    try:
+        return _send(nc)
+    finally:
+        _done(nc)  # whatever was raised
+
+
+def _send(nc):
+    if _sent(nc) and _push(nc, 2, len(nc._rest[2])) and _push(nc, 3, nc._rest[4]):
+        nc._rest[5] = b"\r\n"
+        if _push(nc, 5, 2):
+            nc._rest[4] = None
+            if nc._window is not None:
+                nc._ping()
+            return True
+    nc.stats.dropped += 1
+    return False
+
+
+def _done(nc):
+    """Nothing may follow half a message."""
+    if nc._rest[4] is not None:
+        nc.end("a message was cut off")
+    for i in range(6):
+        nc._rest[i] = None
+
+
+def _sent(nc):
+    """Send all that is queued."""
     until = nc.deadline(nc.connect_timeout_ms)
     while nc._f[QUEUED]:
         if not nc.drained() and not _wait(nc, until):
@@ -60,17 +80,17 @@ def _make_way(nc, n):
     return True
 
 
-def _send_part(nc, part, n):
-    w = nc._window
-    until = nc.deadline(nc.connect_timeout_ms)
-    at = 0
-    while at < n:
-        moved = nc.push(part, at, n - at if w is None else min(n - at, w.PIECE))
-        at += moved
+def _push(nc, i, n):
+    """Send the n bytes of a part."""
+    at = moved = 1
+    while n:
         if moved:
             until = nc.deadline(nc.connect_timeout_ms)
         elif not _wait(nc, until):
             return False
+        moved = nc.push(nc._rest[i], at - 1, n)
+        at += moved
+        n -= moved
     return True
 
 
@@ -79,12 +99,10 @@ def _wait(nc, until):
     if nc.left(until) == 0:
         nc.end("it takes nothing more", Timeout)
     if nc.connected:
-        try:
-            nc.transport.wait(100, True)
-        except OSError as e:
-            nc.end(str(e), NotConnected)
+        attempt(nc, True, 100, -1)
+        w = nc._window
+        if w is not None and nc._rest[4] is not None and w.out + w.COST >= w.size:
+            # No PONG can come in the middle of a message: one larger than the window has to go at this pace.
+            w.out -= w.size >> 1
+            w.tail = min(w.tail, w.out)
     return nc.connected
-
-
-def _bytes(text):
-    return text.encode() if isinstance(text, str) else bytes(text)
