@@ -761,25 +761,34 @@ class Msg:
 
     def next_header(self, at):
         """Read the header line at `at` (0: the first): where the next one begins, or 0: there are no more. See ADR-4."""
-        f, buf = self._f, self.buffer
-        colon = -1
-        while colon < 0:
-            end = buf.find(b"\r\n", at or f[_HEAD], f[_HEAD_END])
+        f = self._f
+        if at == 0:
+            at = self.buffer.find(b"\r\n", f[_HEAD], f[_HEAD_END]) + 2
+        while at > 1:
+            end = self.buffer.find(b"\r\n", at, f[_HEAD_END])
             if end <= at:
-                return 0
-            if at:
-                colon = buf.find(b":", at, end)
-                f[_NAME] = at
+                break
+            if self._is_header(at, end):
+                return end + 2
             at = end + 2
-        f[_NAME + 1] = colon
-        colon += 1
-        while colon < end and (buf[colon] == 32 or buf[colon] == 9):
-            colon += 1
-        while colon < end and (buf[end - 1] == 32 or buf[end - 1] == 9):
+        return 0
+
+    def _is_header(self, at, end):
+        """Note where its name and value are; False: there is no colon."""
+        buf, f = self.buffer, self._f
+        f[_NAME] = at
+        at = buf.find(b":", at, end)
+        f[_NAME + 1] = at
+        if at < 0:
+            return False
+        at += 1
+        while at < end and (buf[at] == 32 or buf[at] == 9):
+            at += 1
+        while at < end and (buf[end - 1] == 32 or buf[end - 1] == 9):
             end -= 1
-        f[_VALUE] = colon
+        f[_VALUE] = at
         f[_VALUE + 1] = end
-        return at
+        return True
 
     def _is(self, i, other):
         f = self._f
@@ -843,14 +852,22 @@ _PARTS = (_SUBJECT, _REPLY, _HEAD, _START, _NAME, _VALUE)
 
 def _match(buf, at, end, other):
     """Where `other` ends, if it is at buf[at] and not beyond `end`; else -1."""
+    n = len(other)
     if isinstance(other, _BYTES):
-        return at + len(other) if buf.find(other, at, end) == at else -1
-    text = isinstance(other, str)
-    for c in other if not text or not _is_longer(other, len(other)) else other.encode():
-        if at >= end or buf[at] != (ord(c) if text and isinstance(c, str) else c):
-            return -1
-        at += 1
-    return at
+        return at + n if buf.find(other, at, end) == at else -1
+    if isinstance(other, str) and _is_longer(other, n):
+        return _match(buf, at, end, other.encode())
+    return at + n if n <= end - at and _is_same(buf, at, other, n) else -1
+
+
+def _is_same(buf, at, other, n):
+    """Whether n characters of a str, or bytes of a memoryview, are those at buf[at]."""
+    while n:
+        n -= 1
+        c = other[n]
+        if buf[at + n] != (c if isinstance(c, int) else ord(c)):
+            return False
+    return True
 
 
 try:
