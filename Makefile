@@ -5,7 +5,7 @@ PY = build/venv/bin/python
 BASE = build/base.stamp
 BENCH = build/bench.stamp
 
-.PHONY: help env run test soak bench wire size deploy fleet credentials repl clean
+.PHONY: help env run test soak bench wire size package deploy fleet credentials repl clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make bench    speed and heap against other clients     [ARGS=...]'
 	@echo 'make wire     round trips, segments and bytes of a wake, against umqtt.simple'
 	@echo 'make size     code lines, flash and heap per module    [ARGS=...]'
+	@echo 'make package  package.json, after a file of lib/unats has come or gone'
 	@echo 'make deploy   client and application onto a board      PORT=/dev/ttyACM0 [MPY=1] [DEVICE=greenhouse-7]'
 	@echo 'make fleet    identities and a server for a fleet       DEVICES="greenhouse-7 greenhouse-8" HOST=192.168.1.10 [DIR=fleet]'
 	@echo 'make credentials  a device'"'"'s, onto its board           PORT=/dev/ttyACM0 DEVICE=greenhouse-7 [DIR=fleet]'
@@ -32,34 +33,37 @@ $(BENCH): $(BASE) tools/requirements-bench.txt
 	@PYTHON='$(PYTHON)' tools/env.sh bench
 
 run: $(BASE)
-	@$(PY) tools/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DEVICES),--devices $(DEVICES)) \
+	@$(PY) -m tools.run.run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DEVICES),--devices $(DEVICES)) \
 		$(if $(SERVER),--server $(SERVER)) $(if $(OUTAGE),--outage $(OUTAGE)) \
 		$(if $(SECURE),--secure) $(ARGS)
 
 test: $(BASE)
-	@$(PY) -m pytest host_tests -n 2 -m 'not soak' $(ARGS)
+	@$(PY) -m pytest -n 2 -m 'not soak' $(ARGS)
 
 soak: $(BASE)
-	@$(PY) -m pytest host_tests -m soak -s $(ARGS)
+	@$(PY) -m pytest -m soak -s $(ARGS)
 
 bench: $(BENCH)
-	@$(PY) tools/bench.py $(ARGS)
+	@$(PY) -m tools.bench.bench $(ARGS)
 
 wire: $(BENCH)
-	@$(PY) tools/wire.py $(ARGS)
+	@$(PY) -m tools.bench.wire $(ARGS)
 
 size: $(BASE)
-	@$(PY) tools/size.py $(ARGS)
+	@$(PY) -m tools.size.size $(ARGS)
+
+package: $(BASE)
+	@$(PY) -m tools.package
 
 deploy: $(BASE) | port
-	@$(PY) tools/deploy.py --port $(PORT) $(if $(MPY),--mpy) \
+	@$(PY) -m tools.deploy --port $(PORT) $(if $(MPY),--mpy) \
 		$(if $(DEVICE),--device '$(DEVICE)') $(if $(DIR),--fleet '$(DIR)') $(ARGS)
 
 fleet: $(BASE)
-	@$(PY) tools/provision.py make --dir '$(or $(DIR),fleet)' $(foreach host,$(HOST),--host $(host)) $(ARGS) -- $(DEVICES)
+	@$(PY) -m tools.fleet.provision make --dir '$(or $(DIR),fleet)' $(foreach host,$(HOST),--host $(host)) $(ARGS) -- $(DEVICES)
 
 credentials: $(BASE) | port
-	@$(PY) tools/provision.py install --dir '$(or $(DIR),fleet)' --port $(PORT) $(ARGS) -- '$(DEVICE)'
+	@$(PY) -m tools.fleet.provision install --dir '$(or $(DIR),fleet)' --port $(PORT) $(ARGS) -- '$(DEVICE)'
 
 repl: $(BASE) | port
 	@$(PY) -m mpremote connect $(PORT) repl

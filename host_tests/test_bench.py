@@ -1,14 +1,9 @@
 """The benchmark counts what it says it counts. No test here looks at a clock."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-
-import bench  # noqa: E402
-import toolchain  # noqa: E402
+from tools import toolchain
+from tools.bench import bench
 
 TINY = 0.001  # seconds a turn
 

@@ -12,17 +12,13 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+from fake_board import FakeBoard
+from tools import deploy, package, toolchain
 
-import deploy  # noqa: E402
-import package  # noqa: E402
-import toolchain  # noqa: E402
-from fake_board import FakeBoard  # noqa: E402
-
+DEPLOY = [sys.executable, "-m", "tools.deploy"]
 MICROPYTHON = toolchain.binary("micropython")
 LIBRARY = sorted(path.name for path in toolchain.PACKAGE.glob("*.py"))
 BYTECODE_ONLY = 0x0306  # a board that loads .mpy 6.3, without machine code
@@ -51,8 +47,8 @@ def flash(tmp_path):
 
 
 def run(board, settings, *arguments):
-    command = [sys.executable, str(toolchain.ROOT / "tools/deploy.py"), "--port", board.port, "--settings", str(settings)]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
+    command = [*DEPLOY, "--port", board.port, "--settings", str(settings)]
+    return subprocess.run([*command, *arguments], cwd=toolchain.ROOT, capture_output=True, text=True, timeout=120)
 
 
 def first_reading(server):
@@ -238,7 +234,7 @@ def assert_installed(folder):
 def test_package_json_lists_the_files_of_the_library_and_no_others():
     listed = json.loads((toolchain.ROOT / "package.json").read_text())
     assert listed["urls"] == [[f"unats/{name}", f"lib/unats/{name}"] for name in LIBRARY]
-    assert listed == package.content(), "tools/package.py writes it anew"
+    assert listed == package.content(), "make package writes it anew"
 
 
 def test_mip_on_micropython_installs_the_library(repository, tmp_path):

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import sys
 import time
 
 import nkeys
@@ -10,11 +9,8 @@ import pytest
 from nacl.signing import VerifyKey
 
 from support.nats_server import NatsServer
-from support.paths import TOOLS
 from support.peer import Peer
-
-sys.path.insert(0, str(TOOLS))
-import nats_jwt  # noqa: E402
+from tools.fleet import nats_jwt
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""tools/provision.py: what a fleet consists of, what its server lets each of its devices do, and its boards."""
+"""What a fleet consists of, what its server lets each of its devices do, and its boards."""
 
 import asyncio
 import json
@@ -18,16 +18,14 @@ import nats.errors
 import pytest
 from nats.js.api import StreamConfig
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-
-import fleet as fleets  # noqa: E402
-import nats_jwt  # noqa: E402
-import provision  # noqa: E402
-import secure  # noqa: E402
-import toolchain  # noqa: E402
-from fake_board import FakeBoard  # noqa: E402
-from fleet import Fleet  # noqa: E402
-from toolchain import ToolError, free_port  # noqa: E402
+from fake_board import FakeBoard
+from tools import toolchain
+from tools.fleet import fleet as fleets
+from tools.fleet import nats_jwt
+from tools.fleet.board import merged
+from tools.fleet.fleet import Fleet
+from tools.run import secure
+from tools.toolchain import ToolError, free_port
 
 PATIENCE_S = 60
 ERRORS = (nats.errors.Error, OSError, asyncio.TimeoutError)
@@ -35,8 +33,8 @@ SECRET = re.compile(r"S[OAU][A-Z2-7]{56}|PRIVATE KEY|eyJ")
 
 
 def command(*arguments):
-    program = [sys.executable, str(toolchain.ROOT / "tools/provision.py"), *map(str, arguments)]
-    return subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE_S)
+    program = [sys.executable, "-m", "tools.fleet.provision", *map(str, arguments)]
+    return subprocess.run(program, cwd=toolchain.ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 async def until(condition):
@@ -387,9 +385,9 @@ def own_settings(tmp_path):
 
 def test_a_board_gets_its_credentials_and_joins_the_fleet(fleet, tmp_path, flash):
     settings = own_settings(tmp_path)
-    deploy = [sys.executable, str(toolchain.ROOT / "tools/deploy.py"), "--settings", str(settings)]
+    deploy = [sys.executable, "-m", "tools.deploy", "--settings", str(settings)]
     with Serving(fleet) as serving, FakeBoard(toolchain.binary("micropython"), flash) as board:
-        done = subprocess.run([*deploy, "--port", board.port], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*deploy, "--port", board.port], cwd=toolchain.ROOT, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
         install = ("install", "--dir", fleet.folder, "--port", board.port, "--settings", settings, "one")
         asyncio.run(until(lambda: any((flash / "outbox").glob("*"))))  # of its former life, and name
@@ -417,10 +415,10 @@ async def _heard_from(serving, subject):
 
 def test_deploy_can_bring_them_at_once(fleet, tmp_path, flash):
     settings = own_settings(tmp_path)
-    deploy = [sys.executable, str(toolchain.ROOT / "tools/deploy.py"), "--settings", str(settings), "--mpy"]
+    deploy = [sys.executable, "-m", "tools.deploy", "--settings", str(settings), "--mpy"]
     with FakeBoard(toolchain.binary("micropython"), flash) as board:
         program = [*deploy, "--port", board.port, "--fleet", str(fleet.folder), "--device", "two"]
-        done = subprocess.run(program, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(program, cwd=toolchain.ROOT, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
     assert (flash / "two.creds").read_bytes() == fleet.creds("two").read_bytes()
     assert (flash / "ca.der").read_bytes() == (fleet.folder / "ca.der").read_bytes()
@@ -453,6 +451,6 @@ def test_watching_and_asking(fleet):
 
 def test_settings_are_merged_without_what_they_replace():
     mine = {"server": "nats://h", "token": "t", "wifi_ssid": "lab", "sleep_s": 60}
-    assert provision.merged(mine, {"server": "tls://h", "ca": "ca.der"}) == {
+    assert merged(mine, {"server": "tls://h", "ca": "ca.der"}) == {
         "server": "tls://h", "wifi_ssid": "lab", "sleep_s": 60, "ca": "ca.der",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""tools/run.py from outside: what it prints, how it ends, and that it leaves nothing behind."""
+"""`make run` from outside: what it prints, how it ends, and that it leaves nothing behind."""
 
 import contextlib
 import json
@@ -10,20 +10,18 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+import settings
 
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
-sys.path.insert(0, str(TOOLS))
+from support.paths import ROOT
+from tools.run import address, observer
+from tools.run import run as run_tool
+from tools.run.simulation import Board, Server
+from tools.run.stream import Record
+from tools.toolchain import free_port
 
-import address  # noqa: E402
-import settings  # noqa: E402
-import observer  # noqa: E402
-from simulation import Board, Server  # noqa: E402
-from stream import Record  # noqa: E402
-from toolchain import free_port  # noqa: E402
-
+RUN = [sys.executable, "-m", "tools.run.run"]
 HANGS_S = 90  # only a run that hangs takes that long
 
 READING = re.compile(r"^ +\d+\.\d s  (board-\d)  #\d+ +temp +\d+\.\d\d °C   heap +\d+\.\d KB   uptime +\d+ s   rssi", re.M)
@@ -36,7 +34,8 @@ class Running:
     def __init__(self, folder, *options, **environment):
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, str(TOOLS / "run.py"), *options],
+            [*RUN, *options],
+            cwd=ROOT,
             env=dict(os.environ, TMPDIR=str(folder), PYTHONUNBUFFERED="1", **environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -184,9 +183,9 @@ def test_plain_when_piped_coloured_on_a_terminal_unless_told_otherwise(tmp_path)
 
 def on_terminal(folder, **environment):
     main, side = pty.openpty()
-    command = [sys.executable, str(TOOLS / "run.py"), "--period", "0.01"]
+    command = [*RUN, "--period", "0.01"]
     environment = dict(os.environ, TMPDIR=str(folder), TERM="xterm", **environment)
-    process = subprocess.Popen(command, env=environment, stdout=side, stderr=side, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=side, stderr=side, stdin=subprocess.DEVNULL)
     os.close(side)
     text = b""
     with contextlib.suppress(OSError):  # Linux: the end of a terminal is an error
@@ -283,16 +282,16 @@ def test_a_board_that_misbehaves_is_a_failure(tmp_path, right, wrong, words):
     root = tmp_path / "project"
     copy_project(root)
     replace(root / "firmware/app.py", right, wrong)
-    replace(root / "tools/observer.py", "_ANSWER_S = 5", "_ANSWER_S = 1")  # for the sake of time
-    command = [sys.executable, str(root / "tools/run.py"), "--seconds", "2", "--period", "0.5"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S)
+    replace(root / "tools/run/observer.py", "_ANSWER_S = 5", "_ANSWER_S = 1")  # for the sake of time
+    command = [*RUN, "--seconds", "2", "--period", "0.5"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=HANGS_S)
     assert done.returncode == 1
     assert words in done.stderr, done.stdout
 
 
 def copy_project(root):
     for name in ("tools", "firmware", "lib"):
-        shutil.copytree(TOOLS.parent / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def replace(path, right, wrong):
@@ -355,9 +354,9 @@ def test_a_signal_during_the_outage_still_ends_it_in_order(start):
 def test_a_server_that_forgets_what_it_has_acknowledged_is_a_failure(tmp_path):
     root = tmp_path / "project"
     copy_project(root)
-    replace(root / "tools/simulation.py", "        self.start()\n        if not self._await():", FORGET)
-    command = [sys.executable, str(root / "tools/run.py"), "--seconds", "6", "--period", "0.5"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S)
+    replace(root / "tools/run/simulation.py", "        self.start()\n        if not self._await():", FORGET)
+    command = [*RUN, "--seconds", "6", "--period", "0.5"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=HANGS_S)
     assert done.returncode == 1
     assert "run: " in done.stderr
 
@@ -383,12 +382,10 @@ def test_without_an_outage_it_is_said_or_wanted(tmp_path, options, words):
 
 
 def outage(*arguments):
-    return observer._outage(sys.modules["run"].options_from(arguments))
+    return observer._outage(run_tool.options_from(arguments))
 
 
 def test_when_the_outage_is():
-    import run  # noqa: F401
-
     assert outage() == (10, 5)
     assert outage("--outage", "2") == (10, 2)
     assert outage("--seconds", "10") == (3, 2)
@@ -472,7 +469,7 @@ def test_addresses():
 
 
 def test_the_example_of_settings_needs_no_more_than_filling_in():
-    example = json.loads((TOOLS.parent / "firmware/settings.example.json").read_text())
+    example = json.loads((ROOT / "firmware/settings.example.json").read_text())
     assert settings.check(example) == []
 
 

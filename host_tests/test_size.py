@@ -2,14 +2,10 @@
 
 import copy
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-
-import size  # noqa: E402
+from tools.size import size
 
 SAMPLE = '''"""Module docstring
 on two lines."""
@@ -63,7 +59,7 @@ def committed():
 
 def test_size_is_what_the_table_says(committed):
     found = size.differences(committed, size.measure())
-    assert not found, "\n".join(found) + "\nif that is meant: tools/size.py --write, and commit the table"
+    assert not found, "\n".join(found) + "\nif that is meant: make size ARGS=--write, and commit the table"
 
 
 def test_one_more_code_line_is_found(committed):

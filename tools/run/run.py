@@ -1,17 +1,18 @@
 """Simulated boards against a real server, and what an independent subscriber sees of them.
 
-    run.py                                 one board, a server of its own, until Ctrl-C
-    run.py --seconds 10 --devices 20       twenty boards, for ten seconds from when all are up
-    run.py --outage 0                      without killing the server in the middle of it
-    run.py --secure                        over TLS, each board with credentials of its own
-    run.py --server nats://host:4222       a server that is there already
+    make run                             one board, a server of its own, until Ctrl-C
+    make run SECONDS=10 DEVICES=20       twenty boards, for ten seconds from when all are up
+    make run OUTAGE=0                    without killing the server in the middle of it
+    make run SECURE=1                    over TLS, each board with credentials of its own
+    make run SERVER=nats://host:4222     a server that is there already
 
 The server of our own has a JetStream stream of all readings. It is killed in the middle of the run and
 started again a few seconds later; at the end every reading has to be in the stream, once, and in order.
-With --secure that server knows nobody but this fleet, made for this run, and nobody can be another.
+With SECURE=1 that server knows nobody but this fleet, made for this run, and nobody can be another.
 
 Exit code 0 if readings arrived from every board, none was lost or stored twice, and every board
-answered each command and obeyed, and if no attempt to cheat succeeded; 1 otherwise, and what went wrong is said; 2 for a wrong option.
+answered each command and obeyed, and if no attempt to cheat succeeded; 1 otherwise, and what went
+wrong is said; 2 for a wrong option.
 """
 
 import argparse
@@ -21,11 +22,11 @@ import signal
 import sys
 import tempfile
 
-import address
-from console import Console
-from observer import Run
-from simulation import HEAP, SECURE_HEAP
-from toolchain import ToolError
+from tools.run import address
+from tools.run.console import Console
+from tools.run.observer import Run
+from tools.run.simulation import HEAP, SECURE_HEAP
+from tools.toolchain import ToolError
 
 
 class Signals:

@@ -8,14 +8,14 @@ import statistics
 import time
 from decimal import Decimal
 
-import address
+from tools.run import address
 import nats
 import nats.errors
-from console import Rows, indented, size
-from secure import Secured
-from simulation import Board, Server
-from stream import Record, Stream
-from toolchain import ToolError
+from tools.run.console import Rows, indented, size
+from tools.run.secure import Secured
+from tools.run.simulation import Board, Server
+from tools.run.stream import Record, Stream
+from tools.toolchain import ToolError
 
 _START_S = 45  # for the first readings of all boards; only a run that fails takes that long
 _ANSWER_S = 5

@@ -40,9 +40,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import nats_jwt
+from tools.fleet import nats_jwt
 import trustme
-from toolchain import ToolError
+from tools.toolchain import ToolError
 
 STREAM = "READINGS"
 READINGS = "sensors.>"  # what it takes

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import nats
 import nats.errors
-import nats_jwt
-from fleet import STREAM, Fleet
+from tools.fleet import nats_jwt
+from tools.fleet.fleet import STREAM, Fleet
 
 _WAIT_S = 5
 _HOST = "127.0.0.1"

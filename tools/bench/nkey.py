@@ -1,6 +1,6 @@
 """What signing with an NKey costs on MicroPython: time, work, memory.
 
-    bench_nkey.py [--quick]
+    python -m tools.bench.nkey [--quick]
 
 - time: from_seed(), the public key and a signature, the best of several, on the Unix port;
 - instructions: the same under `valgrind --tool=callgrind`, which counts what the interpreter
@@ -23,8 +23,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import toolchain
-from toolchain import PACKAGE, ToolError
+from tools import toolchain
+from tools.toolchain import PACKAGE, ToolError
 
 MODULES = ("sha512", "ed25519", "nkey")
 SEED = "SUAACAQDAQCQMBYIBEFAWDANBYHRAEISCMKBKFQXDAMRUGY4DUPB6IC5CQ"  # of the bytes 1 to 32: nobody's
@@ -334,4 +334,4 @@ if __name__ == "__main__":
     try:
         main()
     except ToolError as error:
-        sys.exit(f"bench_nkey: {error}")
+        sys.exit(f"nkey: {error}")

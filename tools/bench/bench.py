@@ -2,12 +2,12 @@
 
 Every job is done by every client on the MicroPython Unix port, in processes of their own, one after
 the other in turns, so that what disturbs the machine disturbs all of them. A number is the median
-of the turns. The job descriptions below (JOBS) and at the top of tools/bench/with_*.py say what is
+of the turns. The job descriptions below (JOBS) and at the top of peers/with_*.py say what is
 measured. Writes tools/bench/results.md, results.png and results.json.
 
-    bench.py                 everything (several minutes)
-    bench.py --quick         64-byte payloads, fewer turns (under a minute); writes nothing
-    bench.py --profile       where this client spends its instructions (needs valgrind)
+    make bench                   everything (several minutes)
+    make bench ARGS=--quick      64-byte payloads, fewer turns (under a minute); writes nothing
+    make bench ARGS=--profile    where this client spends its instructions (needs valgrind)
 """
 
 import argparse
@@ -26,16 +26,17 @@ import threading
 import time
 from pathlib import Path
 
-import toolchain
-from toolchain import LIB, PEERS, ToolError
+from tools import toolchain
+from tools.toolchain import LIB, PEERS, ToolError
 
-HERE = Path(__file__).resolve().parent / "bench"
+HERE = Path(__file__).resolve().parent
+_DRIVERS = HERE / "peers"
 HEAP = "1M"  # -X heapsize of every process
 BLOCK = 65536  # bytes that the traffic source writes at once, at least
 MAX_TRAFFIC = 32 << 20  # bytes of one job: below what the server would call a slow consumer
 STALL_S = 20  # a client that takes longer than that has lost step
 
-CLIENTS = {  # name: (module in tools/bench, speaks MQTT, label)
+CLIENTS = {  # name: (module in peers/, speaks MQTT, label)
     "unats": ("with_unats", False, "unats"),
     "umqtt": ("with_umqtt", True, "umqtt.simple 1.1"),
     "umqtt_nodelay": ("with_umqtt_nodelay", True, "umqtt.simple, TCP_NODELAY"),
@@ -97,7 +98,7 @@ class Lost(Exception):
 
 
 def subjects(subscriptions):
-    """As in tools/bench/peer.py."""
+    """As in peers/peer.py."""
     return [f"sensors.{i:05}.temp" for i in range(subscriptions)]
 
 
@@ -141,11 +142,11 @@ class Run:
         module, mqtt, _ = CLIENTS[client]
         self._server, self._job, self._shape = server, job, (size, subscriptions, count)
         self._stall_s = stall_s
-        command = [*prefix, *interpreter(), "-X", f"heapsize={HEAP}", str(HERE / "peer.py")]
+        command = [*prefix, *interpreter(), "-X", f"heapsize={HEAP}", str(_DRIVERS / "peer.py")]
         device_job = "receive" if job == "drain" else job
         port = server.mqtt_port if mqtt else server.port
         command += [module, device_job, *map(str, (port, size, subscriptions, count, buffer_size(size)))]
-        path = os.pathsep.join([str(LIB), str(HERE), str(HERE / "missing"), str(PEERS), ".frozen"])
+        path = os.pathsep.join([str(LIB), str(_DRIVERS), str(_DRIVERS / "missing"), str(PEERS), ".frozen"])
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

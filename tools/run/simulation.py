@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from toolchain import LIB, ROOT, ToolError, binary
+from tools.toolchain import LIB, ROOT, ToolError, binary
 
 # A board has 110 KB (ESP32) to 190 KB (Pico) of heap for Python. Words have 64 bits here and heap
 # blocks 32 bytes, twice what a board has; with 32-bit words the client takes 0.7 of what it takes

@@ -13,7 +13,7 @@ What it sends after the last confirmation, it does not wait for. On loopback a s
 the client can write again, which no real link does; so the relay has its kernel delay acknowledgements
 (TCP_QUICKACK off), as it would for a peer that is further away.
 
-    wire.py [--readings 4]
+    make wire [ARGS='--readings 4']
 """
 
 import argparse
@@ -30,10 +30,10 @@ from pathlib import Path
 
 import nats
 from nats.js.api import StreamConfig
-from simulation import Board
-from toolchain import LIB, PEERS, Server, ToolError, binary
+from tools.run.simulation import Board
+from tools.toolchain import LIB, PEERS, Server, ToolError, binary
 
-HERE = Path(__file__).resolve().parent / "wire"
+HERE = Path(__file__).resolve().parent / "wake"
 STREAM = "READINGS"
 _PATIENCE_S = 30
 _SEGMENTS = struct.Struct("II")  # struct tcp_info of linux/tcp.h: tcpi_segs_out, tcpi_segs_in,
@@ -158,7 +158,7 @@ async def _make_stream(port):
 
 
 def run_script(name, port, *words):
-    """Run tools/wire/<name>.py on MicroPython to its end."""
+    """Run wake/<name>.py on MicroPython to its end."""
     env = dict(os.environ, MICROPYPATH=f"{LIB}:{PEERS}:.frozen")
     command = [binary("micropython"), str(HERE / f"{name}.py"), str(port), *map(str, words)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_PATIENCE_S)

@@ -1,15 +1,17 @@
 """A fleet for a try-out: identities, certificates and the server's configuration; and onto the boards with them.
 
-    provision.py make --host 192.168.1.10 greenhouse-7 greenhouse-8      a new fleet, in fleet/
-    provision.py install --port /dev/ttyACM0 greenhouse-7                a device's credentials, onto its board
-    provision.py watch                                                   what its boards say; makes their stream
-    provision.py ask greenhouse-7 led toggle                             a command to one of them
+    python -m tools.fleet.provision COMMAND ...
 
-    provision.py add greenhouse-9          a further device
-    provision.py renew greenhouse-7        new credentials; the old ones are void
-    provision.py revoke greenhouse-8       its credentials are void
-    provision.py server --host 10.0.0.2    a new certificate for the server, also at another address
-    provision.py list                      the devices, and until when their credentials are good
+    make --host 192.168.1.10 greenhouse-7      a new fleet, in fleet/
+    install --port /dev/ttyACM0 greenhouse-7   a device's credentials, onto its board
+    watch                                      what its boards say; makes their stream
+    ask greenhouse-7 led toggle                a command to one of them
+
+    add greenhouse-9                           a further device
+    renew greenhouse-7                         new credentials; the old ones are void
+    revoke greenhouse-8                        its credentials are void
+    server --host 10.0.0.2                     a new certificate for the server, also at another address
+    list                                       the devices, and until when their credentials are good
 
 `nats-server -c fleet/server.conf` starts the server. After add, renew, revoke and server it has to load
 that file again: `nats-server --signal reload`. What the folder holds, and who may do what: see fleet.py.
@@ -18,82 +20,23 @@ Secrets are in files of mode 0600, and never printed.
 
 import argparse
 import asyncio
-import contextlib
-import json
 import logging
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-from fleet import READINGS, STREAM, Fleet
-from toolchain import ROOT, ToolError
+from tools import deploy
+from tools.fleet.board import for_board, forgetting
+from tools.fleet.fleet import READINGS, STREAM, Fleet
+from tools.toolchain import ROOT, ToolError
 
 _SETTINGS = ROOT / "firmware/settings.json"
-_EXAMPLE = "firmware/settings.example.json"
-_INSTEAD = ("user", "password", "token", "nkey", "cert", "key")  # of what credentials and TLS replace
 _ANSWER_S = 5
-
-
-# Runs on the board. Readings that wait under another name would be refused for ever, and those behind
-# them would wait for ever.
-_FORGET = """
-import json, os
-try:
-    with open('settings.json') as file:
-        former = json.load(file).get('device')
-except (OSError, ValueError):
-    former = None
-waiting = []
-try:
-    waiting = os.listdir('outbox')
-except OSError:
-    pass
-if former != %r and waiting:
-    print('this board had another name: readings that it kept under that are removed')
-    for name in waiting:
-        os.remove('outbox/' + name)
-"""
-
-
-def forgetting(device):
-    """Code for the board that is going to be this device."""
-    return _FORGET % device
-
-
-def merged(settings, fields):
-    """The settings (a dict) with those of the fleet instead of what they replace."""
-    kept = {name: value for name, value in settings.items() if name not in _INSTEAD}
-    return {**kept, **fields}
-
-
-@contextlib.contextmanager
-def for_board(folder, device, settings):
-    """For a device's board: the path of its settings.json, in a folder for the moment, and {path on it: content}."""
-    fleet = Fleet(folder)
-    fields = fleet.settings(device)
-    try:
-        mine = json.loads(Path(settings).read_text())
-        if not isinstance(mine, dict):
-            raise ValueError
-    except OSError:
-        raise ToolError(f"{settings} is not there: copy {_EXAMPLE} to it and fill in your Wi-Fi") from None
-    except ValueError:
-        raise ToolError(f"{settings} is not a JSON object, as {_EXAMPLE} is") from None
-    with tempfile.TemporaryDirectory() as draft:
-        path = Path(draft) / "settings.json"
-        path.touch(0o600)
-        path.write_text(json.dumps(merged(mine, fields), indent=2) + "\n")
-        files = {fields["creds"]: fleet.creds(device).read_bytes(), fields["ca"]: (fleet.folder / "ca.der").read_bytes()}
-        yield path, files
 
 
 def install(folder, device, port, settings=_SETTINGS):
     """Put credentials, authority and settings of a device onto the board at `port`, and restart it."""
-    import deploy
-
     with for_board(folder, device, settings) as (path, files):
         deploy.check_settings(path)
         platform, _ = deploy.probe(port)

@@ -1,8 +1,8 @@
 """Prints what lib/unats weighs, module by module, and holds it to the committed table.
 
-    size.py            measure and print
-    size.py --check    fail when the measurement differs from tools/size/table.json, or the core grew too long
-    size.py --write    measure and write that table
+    make size                 measure and print
+    make size ARGS=--check    fail when that differs from table.json, or the core grew too long
+    make size ARGS=--write    measure and write that table
 
 Code lines leave out blank lines, comments and docstrings. `.mpy` bytes are what mpy-cross makes of
 a module: as bytecode, and with its kernels as machine code for RP2040 (armv6m) and ESP32/S2/S3
@@ -24,10 +24,10 @@ import tempfile
 import tokenize
 from pathlib import Path
 
-import toolchain
-from toolchain import PACKAGE, ToolError
+from tools import toolchain
+from tools.toolchain import PACKAGE, ToolError
 
-HERE = Path(__file__).resolve().parent / "size"
+HERE = Path(__file__).resolve().parent
 TABLE = HERE / "table.json"
 CORE = ("__init__", "errors", "framer", "wire", "client", "transport")
 CORE_LINES = 800  # those six are to stay under this many code lines
@@ -303,7 +303,7 @@ def main(argv=None):
         if options.check:
             found = differences(json.loads(TABLE.read_text()), table)
             if found:
-                found.append("if that is meant: tools/size.py --write, and commit the table")
+                found.append("if that is meant: make size ARGS=--write, and commit the table")
             if found or excesses(table):
                 raise ToolError("\n".join(found + excesses(table)))
     except ToolError as error:
