@@ -5,12 +5,14 @@ PY = build/venv/bin/python
 BASE = build/base.stamp
 BENCH = build/bench.stamp
 
-.PHONY: help env run test soak bench wire size package deploy fleet credentials repl clean
+.PHONY: help env run lint format test soak bench wire size package deploy fleet credentials repl clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [SERVER=nats://host:4222]'
-	@echo 'make test     all tests but the long ones              [ARGS="-k name"]'
+	@echo 'make lint     style and spelling: ruff, and codespell'
+	@echo 'make format   the one formatter, over everything'
+	@echo 'make test     lint, and all tests but the long ones    [ARGS="-k name"]'
 	@echo 'make soak     the long tests                           [ARGS=...]'
 	@echo 'make bench    speed and heap against other clients     [ARGS=...]'
 	@echo 'make wire     round trips, segments and bytes of a wake, against umqtt.simple'
@@ -37,7 +39,19 @@ run: $(BASE)
 		$(if $(SERVER),--server $(SERVER)) $(if $(OUTAGE),--outage $(OUTAGE)) \
 		$(if $(SECURE),--secure) $(ARGS)
 
-test: $(BASE)
+# All of them, whatever the first one finds.
+lint: $(BASE)
+	@found=0; \
+	build/venv/bin/ruff check --quiet . || found=1; \
+	build/venv/bin/ruff format --check --quiet . || found=1; \
+	build/venv/bin/codespell || found=1; \
+	exit $$found
+
+format: $(BASE)
+	@build/venv/bin/ruff check --quiet --select I --fix .
+	@build/venv/bin/ruff format --quiet .
+
+test: lint $(BASE)
 	@$(PY) -m pytest -n 2 -m 'not soak' $(ARGS)
 
 soak: $(BASE)

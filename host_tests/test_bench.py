@@ -43,10 +43,14 @@ def test_every_job_counts_all_its_messages(server, job, size, subscriptions, cli
 def test_a_whole_run_has_every_cell_and_makes_table_and_promises():
     cases = [(job, 64, 1) for job in bench.JOBS] + [("receive", 64, 32)]
     results = bench.run(["unats", "bare"], cases, 2, TINY, False, quiet)
-    assert [(case["job"], case["size"], case["subscriptions"]) for case in results["cases"]] == cases
+    assert [
+        (case["job"], case["size"], case["subscriptions"]) for case in results["cases"]
+    ] == cases
     for case in results["cases"]:
         for client in ("unats", "bare"):
-            assert len(case["cells"][client]["rate"]) == 2 and min(case["cells"][client]["rate"]) > 0
+            assert (
+                len(case["cells"][client]["rate"]) == 2 and min(case["cells"][client]["rate"]) > 0
+            )
     text = bench.markdown(results)
     for title, _ in bench.JOBS.values():
         assert f"## {title}\n" in text
@@ -66,9 +70,15 @@ def test_a_client_that_raises_is_reported_with_its_words(server, other_client):
     other_client(BASE + "    def receive(self, count):\n        raise ValueError('out of step')\n")
     cells = bench.Bench(server, ["other", "bare"], 1, TINY, quiet).measure("receive", 64, 1)
     assert "out of step" in cells["other"]["lost"] and cells["bare"]["rate"]
-    results = {"about": "", "cases": [{"job": "receive", "size": 64, "subscriptions": 1, "cells": cells}]}
+    results = {
+        "about": "",
+        "cases": [{"job": "receive", "size": 64, "subscriptions": 1, "cells": cells}],
+    }
     text = bench.markdown(results)
-    assert "| lost step |" in text and "- the other, receiving, 64 bytes: ValueError: out of step" in text
+    assert (
+        "| lost step |" in text
+        and "- the other, receiving, 64 bytes: ValueError: out of step" in text
+    )
 
 
 def test_a_client_that_never_finishes_is_reported(server, other_client):
@@ -84,7 +94,10 @@ def test_messages_that_do_not_reach_the_server_are_noticed(server, other_client)
 
 
 def test_heap_is_what_the_job_allocated(server, other_client):
-    other_client(BASE + "    def written(self, count):\n        bytearray(100000)\n        super().written(count)\n")
+    other_client(
+        BASE
+        + "    def written(self, count):\n        bytearray(100000)\n        super().written(count)\n"
+    )
     plain = bench.Run(server, "bare", "written", 64, 1, 10).result()["heap"]
     more = bench.Run(server, "other", "written", 64, 1, 10).result()["heap"]
     assert 100000 <= more - plain <= 100200

@@ -34,7 +34,14 @@ def server():
 def settings(tmp_path, server):
     path = tmp_path / "settings.json"
     path.write_text(
-        json.dumps({"server": f"nats://127.0.0.1:{server.port}", "wifi_ssid": "lab", "device": "fake-1", "period_s": 0.2})
+        json.dumps(
+            {
+                "server": f"nats://127.0.0.1:{server.port}",
+                "wifi_ssid": "lab",
+                "device": "fake-1",
+                "period_s": 0.2,
+            }
+        )
     )
     return path
 
@@ -48,7 +55,9 @@ def flash(tmp_path):
 
 def run(board, settings, *arguments):
     command = [*DEPLOY, "--port", board.port, "--settings", str(settings)]
-    return subprocess.run([*command, *arguments], cwd=toolchain.ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [*command, *arguments], cwd=toolchain.ROOT, capture_output=True, text=True, timeout=120
+    )
 
 
 def first_reading(server):
@@ -66,7 +75,9 @@ def written(board):
 
 
 def tree(flash):
-    return sorted(path.relative_to(flash).as_posix() for path in flash.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(flash).as_posix() for path in flash.rglob("*") if path.is_file()
+    )
 
 
 def test_py_deployment_puts_everything_on_the_board_and_starts_it(server, settings, flash):
@@ -121,7 +132,11 @@ def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, fla
         assert run(board, settings).returncode == 0
         plain = tree(flash)
     assert "lib/unats/client.mpy" in compiled and "lib/unats/client.py" not in compiled
-    assert "settings.mpy" in compiled and "settings.py" not in compiled and "settings.json" in compiled
+    assert (
+        "settings.mpy" in compiled
+        and "settings.py" not in compiled
+        and "settings.json" in compiled
+    )
     assert "lib/unats/client.py" in plain and not [path for path in plain if path.endswith(".mpy")]
     for files in (compiled, plain):
         assert "lib/unats/gone.py" not in files and {"lib/other.py", "mine.py"} <= set(files)
@@ -134,7 +149,9 @@ def test_a_running_application_is_replaced(server, settings, flash):
         assert first_reading(server).startswith("sensors.fake-1.")
 
 
-def test_nothing_starts_when_the_client_does_not_import_on_the_board(settings, flash, tmp_path, monkeypatch, capfd):
+def test_nothing_starts_when_the_client_does_not_import_on_the_board(
+    settings, flash, tmp_path, monkeypatch, capfd
+):
     broken = tmp_path / "unats"
     shutil.copytree(toolchain.PACKAGE, broken)
     (broken / "__init__.py").write_text("import no_such_module\n")
@@ -174,8 +191,12 @@ def test_a_port_without_a_board_is_a_clear_error(settings, tmp_path):
     assert done.returncode != 0 and NoBoard.port in done.stderr and "plugged in" in done.stderr
 
 
-@pytest.mark.parametrize("mpy, message", [(0, "does not load .mpy"), (0x0205, "version 5"), (0x0B07, "version 7")])
-def test_mpy_that_the_board_cannot_load_is_refused_before_anything_is_written(settings, flash, mpy, message):
+@pytest.mark.parametrize(
+    "mpy, message", [(0, "does not load .mpy"), (0x0205, "version 5"), (0x0B07, "version 7")]
+)
+def test_mpy_that_the_board_cannot_load_is_refused_before_anything_is_written(
+    settings, flash, mpy, message
+):
     with FakeBoard(MICROPYTHON, flash, mpy=mpy) as board:
         done = run(board, settings, "--mpy")
         assert done.returncode != 0 and message in done.stderr
@@ -201,11 +222,13 @@ def test_architecture_is_read_from_what_the_board_says(number, march):
 def test_the_architectures_are_those_of_mpy_cross():
     for index, name in enumerate(deploy.ARCHITECTURES):
         if name and name != "rv64imc":  # mpy-cross does not know this one yet
-            native = "import micropython\n@micropython.viper\ndef f(a: int) -> int:\n    return a\n"
+            native = (
+                "import micropython\n@micropython.viper\ndef f(a: int) -> int:\n    return a\n"
+            )
             assert toolchain.compile_mpy(native, "m.py", name)[2] >> 2 == index
 
 
-# --- mip ----------------------------------------------------------------------------------------
+# --- mip
 
 
 @pytest.fixture
@@ -239,16 +262,34 @@ def test_package_json_lists_the_files_of_the_library_and_no_others():
 
 def test_mip_on_micropython_installs_the_library(repository, tmp_path):
     code = f"import mip; mip.install({repository + '/package.json'!r}, target='lib')"
-    subprocess.run([MICROPYTHON, "-c", code], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [MICROPYTHON, "-c", code], cwd=tmp_path, check=True, capture_output=True, timeout=60
+    )
     assert_installed(tmp_path / "lib")
     code = "import sys; sys.path.insert(0, 'lib'); import unats; print(unats.__file__)"
-    done = subprocess.run([MICROPYTHON, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [MICROPYTHON, "-c", code],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.stdout.strip() == "lib/unats/__init__.py"
 
 
 def test_mpremote_mip_installs_the_library_onto_a_board(repository, flash):
     with FakeBoard(MICROPYTHON, flash) as board:
-        command = [sys.executable, "-m", "mpremote", "connect", board.port, "mip", "install", repository + "/"]
+        command = [
+            sys.executable,
+            "-m",
+            "mpremote",
+            "connect",
+            board.port,
+            "mip",
+            "install",
+            repository + "/",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
     assert_installed(flash / "lib")
@@ -281,4 +322,6 @@ def test_mip_finds_every_file_from_a_repository_address(monkeypatch, spec, versi
     monkeypatch.setattr(mip.urllib.request, "urlopen", urlopen)
     board = Board()
     mip._install_package(board, spec, None, "/lib", version, mpy=True)
-    assert board.files == {f"/lib/unats/{name}": (toolchain.PACKAGE / name).read_bytes() for name in LIBRARY}
+    assert board.files == {
+        f"/lib/unats/{name}": (toolchain.PACKAGE / name).read_bytes() for name in LIBRARY
+    }

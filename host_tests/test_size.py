@@ -49,7 +49,12 @@ def test_modules_are_imported_after_those_they_import():
 
 def test_imports_inside_functions_wait_until_they_are_called():
     source = "from . import a\nfrom .b import c\ntry:\n    from .d import e\nexcept SyntaxError:\n    from . import f\n"
-    assert size.imports(source + "def g():\n    from .h import i\nimport json\n") == {"a", "b", "d", "f"}
+    assert size.imports(source + "def g():\n    from .h import i\nimport json\n") == {
+        "a",
+        "b",
+        "d",
+        "f",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +64,9 @@ def committed():
 
 def test_size_is_what_the_table_says(committed):
     found = size.differences(committed, size.measure())
-    assert not found, "\n".join(found) + "\nif that is meant: make size ARGS=--write, and commit the table"
+    assert not found, (
+        "\n".join(found) + "\nif that is meant: make size ARGS=--write, and commit the table"
+    )
 
 
 def test_one_more_code_line_is_found(committed):
@@ -76,7 +83,9 @@ def test_one_more_byte_of_flash_is_found(committed):
 
 def test_heap_may_differ_by_the_stated_tolerance_only(committed):
     changed = copy.deepcopy(committed)
-    slack = int(max(size.HEAP_TOLERANCE, size.HEAP_TOLERANCE_SHARE * committed["client"]["heap32"]))
+    slack = int(
+        max(size.HEAP_TOLERANCE, size.HEAP_TOLERANCE_SHARE * committed["client"]["heap32"])
+    )
     changed["client"]["heap32"] += slack
     assert size.differences(committed, changed) == []
     changed["client"]["heap32"] += 1

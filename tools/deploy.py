@@ -5,7 +5,8 @@
     ... --device NAME         with the credentials of this device of a fleet
 
 On the board: lib/unats/, the files of firmware/ and settings.json. What is there already with the
-same content is not written again. boot.py and main.py stay .py, since MicroPython starts only those.
+same content is not written again. boot.py and main.py stay .py, since MicroPython starts only
+those.
 
 main.py is removed first and written last: if the deployment is cut short (a pulled cable, a
 watchdog left running by what ran before), the board waits at its prompt and `deploy` can be
@@ -25,7 +26,7 @@ from tools.toolchain import PACKAGE, ROOT, ToolError
 
 FIRMWARE = ROOT / "firmware"
 STARTERS = ("boot.py", "main.py")
-# sys.implementation._mpy: bits 0-7 format version, 8-9 sub-version (of machine code), 10-13 one of these.
+# sys.implementation._mpy: bits 0-7 format version, 8-9 sub-version of machine code, 10-13 this:
 ARCHITECTURES = (
     None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
     "xtensa", "xtensawin", "rv32imc", "rv64imc",
@@ -74,14 +75,15 @@ class Mpy:
         """The architecture to compile the kernels for, or None for bytecode.
 
         `emitted` is mpy-cross's (version, sub-version). Raises ToolError when the board cannot
-        load what mpy-cross makes. Bytecode needs the version only, machine code the sub-version too.
+        load what mpy-cross makes. Bytecode needs the version only, machine code the sub-version
+        too.
         """
         if not self.version:
             raise ToolError("the board's firmware does not load .mpy files: deploy without MPY=1")
         if self.version != emitted[0]:
             raise ToolError(
-                f"the board loads .mpy version {self.version}, mpy-cross makes version {emitted[0]}: "
-                "update the board's firmware, or deploy without MPY=1"
+                f"the board loads .mpy version {self.version}, "
+                f"mpy-cross makes version {emitted[0]}: update the board's firmware, or deploy without MPY=1"
             )
         return self.arch if self.sub == emitted[1] else None
 
@@ -134,7 +136,9 @@ def _put(folder, target, content):
 
 def folders(paths):
     """Folders that the paths need, outer ones first."""
-    return sorted({str(parent) for path in paths for parent in Path(path).parents if str(parent) != "."})
+    return sorted(
+        {str(parent) for path in paths for parent in Path(path).parents if str(parent) != "."}
+    )
 
 
 def commands(paths, code=""):
@@ -164,8 +168,8 @@ def probe(port):
             _, platform, number = line.split()
             return platform, Mpy(int(number))
     raise ToolError(
-        f"no MicroPython answers at {port}: is the board plugged in and flashed, and no other program holding the port?\n"
-        + (done.stdout + done.stderr).strip()
+        f"no MicroPython answers at {port}: is the board plugged in and flashed, "
+        "and no other program holding the port?\n" + (done.stdout + done.stderr).strip()
     )
 
 
@@ -174,22 +178,35 @@ def deploy(port, settings, compiled=False, extra=None, code=""):
     check_settings(settings)
     platform, mpy = probe(port)
     march = mpy.march(toolchain.mpy_cross_version()[0]) if compiled else None
-    form = ".py" if not compiled else ".mpy, kernels for " + march if march else ".mpy, kernels as bytecode"
-    print(f"board at {port}: {platform}, {form}")
+    kernels = "for " + march if march else "as bytecode"
+    print(f"board at {port}: {platform}, " + (f".mpy, kernels {kernels}" if compiled else ".py"))
     with tempfile.TemporaryDirectory() as folder:
         paths = stage(folder, settings, march, compiled, extra)
         if _mpremote(port, ["resume", *commands(paths, code)], cwd=folder).returncode:
-            raise ToolError("the deployment was cut short; nothing will start on the board until it is repeated")
-    print(f"{len(paths)} files are on the board, which starts now; `make repl PORT={port}` shows what it says")
+            raise ToolError(
+                "the deployment was cut short; nothing starts on the board until it is repeated"
+            )
+    print(
+        f"{len(paths)} files are on the board, which starts now; "
+        f"`make repl PORT={port}` shows what it says"
+    )
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", required=True, help="serial port of the board, or auto")
-    parser.add_argument("--mpy", action="store_true", help="compile to .mpy what the board would import")
-    parser.add_argument("--settings", default=FIRMWARE / "settings.json", help="default: %(default)s")
+    parser.add_argument(
+        "--mpy", action="store_true", help="compile to .mpy what the board would import"
+    )
+    parser.add_argument(
+        "--settings", default=FIRMWARE / "settings.json", help="default: %(default)s"
+    )
     parser.add_argument("--device", help="its name in the fleet, whose credentials it gets")
-    parser.add_argument("--fleet", default=ROOT / "fleet", help="folder of the fleet (default: %(default)s)")
+    parser.add_argument(
+        "--fleet", default=ROOT / "fleet", help="folder of the fleet (default: %(default)s)"
+    )
     options = parser.parse_args(argv)
     try:
         if options.device:

@@ -1,4 +1,4 @@
-"""Writes package.json, by which `mpremote mip install github:OWNER/REPOSITORY` finds the library's files.
+"""Writes package.json: where `mip install github:OWNER/REPOSITORY` finds the library's files.
 
 The addresses in it are relative: mip takes them from wherever it has got package.json itself.
 """
@@ -13,7 +13,11 @@ VERSION = "0.1.0"
 def content():
     """What package.json has to say about the library as it is now."""
     names = sorted(path.name for path in PACKAGE.glob("*.py"))
-    return {"urls": [[f"unats/{name}", f"lib/unats/{name}"] for name in names], "deps": [], "version": VERSION}
+    return {
+        "urls": [[f"unats/{name}", f"lib/unats/{name}"] for name in names],
+        "deps": [],
+        "version": VERSION,
+    }
 
 
 def main():

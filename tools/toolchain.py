@@ -1,4 +1,4 @@
-"""Where the project's interpreters, compilers and servers are, and the few things every tool does with them.
+"""Where the interpreters, compilers and servers are, and the few things every tool does with them.
 
 Everything lives under `build/` (made by `make env`); `UNATS_BUILD` names another such folder.
 """
@@ -54,21 +54,26 @@ def wasm_port():
 
 
 def strip_native(source):
-    """Source without the viper and native decorators, line numbers kept: what a port without an emitter runs."""
+    """Source without the viper and native decorators: what a port without an emitter runs.
+
+    The numbers of the lines stay.
+    """
     return _NATIVE.sub(r"\1", source)
 
 
 def mpy_cross_version():
     """(major, sub) of the .mpy format that mpy-cross emits, and its own version line."""
-    line = subprocess.run([binary("mpy-cross"), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    command = [binary("mpy-cross"), "--version"]
+    line = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     major, sub = re.search(r"mpy v(\d+)\.(\d+)", line).groups()
     return (int(major), int(sub)), line
 
 
 def compile_mpy(source, name, march=None):
-    """The .mpy of `source` (text) as bytes; with `march` its kernels are machine code, without it bytecode.
+    """The .mpy of `source` (text) as bytes.
 
-    `name` is the file name that tracebacks on the board show.
+    With `march` its kernels are machine code, without it bytecode. `name` is the file's name in
+    the tracebacks on the board.
     """
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "module.py", Path(folder) / "module.mpy"
@@ -110,7 +115,9 @@ class Server:
         (folder / "server.conf").write_text("".join(config))
         self._log = open(folder / "log", "w+")
         self._process = subprocess.Popen(
-            [binary("nats-server"), "-c", str(folder / "server.conf")], stdout=self._log, stderr=self._log
+            [binary("nats-server"), "-c", str(folder / "server.conf")],
+            stdout=self._log,
+            stderr=self._log,
         )
         try:
             self._await()
@@ -137,7 +144,8 @@ class Server:
         raise ToolError(f"nats-server did not start:\n{self._log.read()}")
 
     def _get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor_port}{path}", timeout=5) as answer:
+        url = f"http://127.0.0.1:{self.monitor_port}{path}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
             return answer.read()
 
     def messages_in(self):

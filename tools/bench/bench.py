@@ -74,7 +74,10 @@ JOBS = {
         "lest the kernel hold it back.) Bare: ready-made PUBs joined to one write a buffer-full.",
     ),
 }
-ONLY = {"umqtt_nodelay": ("written", "confirmed", "coalesced"), "umqtt_qos1": ("confirmed",)}  # variants that matter there
+ONLY = {
+    "umqtt_nodelay": ("written", "confirmed", "coalesced"),
+    "umqtt_qos1": ("confirmed",),
+}  # variants that matter there
 SIZES = (16, 64, 256, 1024, 16384)
 SUBSCRIPTIONS = (1, 32, 200)
 
@@ -94,7 +97,7 @@ class Lost(Exception):
     """A client did not finish a job; the text says how."""
 
 
-# --- one job ------------------------------------------------------------------------------------
+# --- one job
 
 
 def subjects(subscriptions):
@@ -112,7 +115,10 @@ class Source:
 
     def __init__(self, port, size, subscriptions, count):
         payload = bytes(97 + i % 26 for i in range(size))
-        cycle = b"".join(b"PUB %s %d\r\n%s\r\n" % (name.encode(), size, payload) for name in subjects(subscriptions))
+        cycle = b"".join(
+            b"PUB %s %d\r\n%s\r\n" % (name.encode(), size, payload)
+            for name in subjects(subscriptions)
+        )
         self._cycles = count // subscriptions
         self._per_block = max(1, BLOCK // len(cycle))
         self._cycle = cycle
@@ -138,15 +144,23 @@ class Source:
 class Run:
     """One process doing one job. `prefix` goes before the interpreter: valgrind."""
 
-    def __init__(self, server, client, job, size, subscriptions, count, prefix=(), stall_s=STALL_S):
+    def __init__(
+        self, server, client, job, size, subscriptions, count, prefix=(), stall_s=STALL_S
+    ):
         module, mqtt, _ = CLIENTS[client]
         self._server, self._job, self._shape = server, job, (size, subscriptions, count)
         self._stall_s = stall_s
         command = [*prefix, *interpreter(), "-X", f"heapsize={HEAP}", str(_DRIVERS / "peer.py")]
         device_job = "receive" if job == "drain" else job
         port = server.mqtt_port if mqtt else server.port
-        command += [module, device_job, *map(str, (port, size, subscriptions, count, buffer_size(size)))]
-        path = os.pathsep.join([str(LIB), str(_DRIVERS), str(_DRIVERS / "missing"), str(PEERS), ".frozen"])
+        command += [
+            module,
+            device_job,
+            *map(str, (port, size, subscriptions, count, buffer_size(size))),
+        ]
+        path = os.pathsep.join(
+            [str(LIB), str(_DRIVERS), str(_DRIVERS / "missing"), str(PEERS), ".frozen"]
+        )
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -180,7 +194,9 @@ class Run:
             self._go()
         answer = self._line()
         deadline = time.monotonic() + STALL_S
-        while self._server.messages_in() - taken_before < self._shape[2]:  # it counts after it has answered
+        while (
+            self._server.messages_in() - taken_before < self._shape[2]
+        ):  # it counts after it has answered
             if time.monotonic() > deadline:
                 raise Lost("fewer messages at the server than were published")
             time.sleep(0.01)
@@ -222,7 +238,7 @@ def interpreter():
     return [sys.executable, toolchain.binary("micropython")]
 
 
-# --- all of them --------------------------------------------------------------------------------
+# --- all of them
 
 
 def fit(count, size, subscriptions):
@@ -235,7 +251,13 @@ class Bench:
     """The whole measurement: for each job, size and number of subscriptions every client, in turns."""
 
     def __init__(self, server, clients, turns, seconds, say=print):
-        self._server, self._clients, self._turns, self._seconds, self._say = server, clients, turns, seconds, say
+        self._server, self._clients, self._turns, self._seconds, self._say = (
+            server,
+            clients,
+            turns,
+            seconds,
+            say,
+        )
 
     def measure(self, job, size, subscriptions):
         """{client: {"rate": [messages per second, one a turn], "heap": bytes per message} or {"lost": why}}"""
@@ -277,7 +299,9 @@ class Bench:
 
     def _report(self, job, size, subscriptions, cells):
         parts = [f"{client} {shown_rate(cell)}" for client, cell in cells.items()]
-        self._say(f"{job:10} {size:6} bytes {subscriptions:4} subscriptions:  " + "   ".join(parts))
+        self._say(
+            f"{job:10} {size:6} bytes {subscriptions:4} subscriptions:  " + "   ".join(parts)
+        )
 
 
 def plan(quick):
@@ -289,10 +313,12 @@ def plan(quick):
 
 
 def shown_rate(cell):
-    return f"lost ({cell['lost']})" if "lost" in cell else f"{statistics.median(cell['rate']):,.0f}/s"
+    return (
+        f"lost ({cell['lost']})" if "lost" in cell else f"{statistics.median(cell['rate']):,.0f}/s"
+    )
 
 
-# --- instructions -------------------------------------------------------------------------------
+# --- instructions
 
 # For each client the two counts of messages whose difference is looked at.
 _COUNTED = {"unats": (1000, 5000), "umqtt": (500, 2500), "umqtt_nodelay": (500, 2500), "micro_nats": (100, 500), "bare": (1000, 5000)}  # fmt: skip
@@ -307,14 +333,20 @@ _COUNTED_JOBS = {
 def _callgrind(server, client, job, size, count, out):
     prefix = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
     Run(server, client, job, size, 1, count, prefix, stall_s=120).result()
-    return int(re.search(r"^(?:summary|totals): (\d+)", Path(out).read_text(errors="replace"), re.MULTILINE).group(1))
+    return int(
+        re.search(
+            r"^(?:summary|totals): (\d+)", Path(out).read_text(errors="replace"), re.MULTILINE
+        ).group(1)
+    )
 
 
 def instructions(server, client, job, size=64):
     """Instructions executed per message in the process, from the difference of two counts of messages."""
     few, many = _COUNTED[client]
     with tempfile.TemporaryDirectory() as folder:
-        totals = [_callgrind(server, client, job, size, count, f"{folder}/out") for count in (few, many)]
+        totals = [
+            _callgrind(server, client, job, size, count, f"{folder}/out") for count in (few, many)
+        ]
     return (totals[1] - totals[0]) / (many - few)
 
 
@@ -329,7 +361,9 @@ def _by_function(out):
     rows = re.findall(r"^\s*([\d,]+)\s+(\S+?:.*?)(?: \[.*)?$", shown, re.MULTILINE)
     found = {}
     for count, name in rows:
-        name = re.sub(r"'\d+$", "", name.rsplit("/", 1)[-1])  # 'N: the same function at another depth of recursion
+        name = re.sub(
+            r"'\d+$", "", name.rsplit("/", 1)[-1]
+        )  # 'N: the same function at another depth of recursion
         name = "(machine code made by viper)" if name.startswith("???:") else name
         found[name] = found.get(name, 0) + int(count.replace(",", ""))
     return found
@@ -345,10 +379,12 @@ def profile(server, job, size, lines=25):
     each = {name: (after[name] - before.get(name, 0)) / (many - few) for name in after}
     total = sum(each.values())
     ranked = sorted(each.items(), key=lambda item: -item[1])[:lines]
-    return "\n".join([f"{total:9,.1f}  all", *(f"{count:9,.1f}  {name}" for name, count in ranked)])
+    return "\n".join(
+        [f"{total:9,.1f}  all", *(f"{count:9,.1f}  {name}" for name, count in ranked)]
+    )
 
 
-# --- results ------------------------------------------------------------------------------------
+# --- results
 
 
 def median(cell):
@@ -396,14 +432,24 @@ def markdown(results):
             continue
         clients = [client for client in CLIENTS if any(client in case["cells"] for case in cases)]
         lines += [f"## {title}", "", text, "", "Messages per second:", ""]
-        header = ["payload", *(CLIENTS[client][2] for client in clients), "unats : umqtt.simple", "unats : bare"]
+        header = [
+            "payload",
+            *(CLIENTS[client][2] for client in clients),
+            "unats : umqtt.simple",
+            "unats : bare",
+        ]
         rows = []
         for case in cases:
             cells = case["cells"]
             rates = [_rate_text(cells.get(client)) for client in clients]
             ratios = [_ratio_text(ratio(cells, other)) for other in ("umqtt", "bare")]
             rows.append([_size_label(case["size"], case["subscriptions"]), *rates, *ratios])
-        lines += [*_table(header, rows), "", "Heap bytes taken per message (all that was allocated, also what was freed at once):", ""]
+        lines += [
+            *_table(header, rows),
+            "",
+            "Heap bytes taken per message (all that was allocated, also what was freed at once):",
+            "",
+        ]
         rows = []
         for case in cases:
             heap = [_heap_text(case["cells"].get(client)) for client in clients]
@@ -436,10 +482,18 @@ def _instruction_table(results):
     clients = [client for client in CLIENTS if any(client in row for row in counts.values())]
 
     def text(row, client):
-        return "" if client not in row else "lost step" if row[client] is None else f"{row[client]:,.0f}"
+        return (
+            ""
+            if client not in row
+            else "lost step"
+            if row[client] is None
+            else f"{row[client]:,.0f}"
+        )
 
     header = ["64 bytes", *(CLIENTS[client][2] for client in clients)]
-    rows = [[JOBS[job][0], *(text(row, client) for client in clients)] for job, row in counts.items()]
+    rows = [
+        [JOBS[job][0], *(text(row, client) for client in clients)] for job, row in counts.items()
+    ]
     about = (
         "Instructions executed per message outside the kernel, garbage collections included, as valgrind's callgrind "
         "counts them (repeatable, unlike time):"
@@ -453,13 +507,33 @@ def targets(results):
     for job, other, least in TARGETS:
         for case in results["cases"]:
             if (case["job"], case["size"], case["subscriptions"]) == (job, 64, 1):
-                found.append((f"{JOBS[job][0]}: unats : {CLIENTS[other][2]}", least, ratio(case["cells"], other)))
+                found.append(
+                    (
+                        f"{JOBS[job][0]}: unats : {CLIENTS[other][2]}",
+                        least,
+                        ratio(case["cells"], other),
+                    )
+                )
     return found
 
 
 def _target_table(results):
-    rows = [[what, f"{least}", _ratio_text(value) or "not measured"] for what, least, value in targets(results)]
-    return ["## Promises", "", "64-byte payloads:", "", *_table(["", "at least", "measured"], rows), ""] if rows else []
+    rows = [
+        [what, f"{least}", _ratio_text(value) or "not measured"]
+        for what, least, value in targets(results)
+    ]
+    return (
+        [
+            "## Promises",
+            "",
+            "64-byte payloads:",
+            "",
+            *_table(["", "at least", "measured"], rows),
+            "",
+        ]
+        if rows
+        else []
+    )
 
 
 def about():
@@ -469,8 +543,12 @@ def about():
     if info.exists():
         found = re.search(r"^model name\s*: (.*)$", info.read_text(), re.MULTILINE)
         cpu = found.group(1) if found else cpu
-    version = subprocess.run([*interpreter(), "-c", "import sys; print(sys.version)"], capture_output=True, text=True).stdout
-    server = subprocess.run([toolchain.binary("nats-server"), "--version"], capture_output=True, text=True).stdout
+    version = subprocess.run(
+        [*interpreter(), "-c", "import sys; print(sys.version)"], capture_output=True, text=True
+    ).stdout
+    server = subprocess.run(
+        [toolchain.binary("nats-server"), "--version"], capture_output=True, text=True
+    ).stdout
     return (
         f"{cpu}, {os.cpu_count()} cores; {version.strip().split('; ')[-1]}, Unix port, heap {HEAP}B; {server.strip()}; "
         "everything on loopback. Medians; ± is half of the distance between the slowest and the fastest turn."
@@ -484,17 +562,39 @@ def plot(results, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    colours = {"unats": "#c1272d", "umqtt": "#0000a7", "umqtt_nodelay": "#5b7fd6", "umqtt_qos1": "#a9bcec", "micro_nats": "#008176", "bare": "#999999"}
+    colours = {
+        "unats": "#c1272d",
+        "umqtt": "#0000a7",
+        "umqtt_nodelay": "#5b7fd6",
+        "umqtt_qos1": "#a9bcec",
+        "micro_nats": "#008176",
+        "bare": "#999999",
+    }
     figure, axes = pyplot.subplots(2, 3, figsize=(13, 7.5), constrained_layout=True)
     for axis, (job, (title, _)) in zip(axes.flat, JOBS.items()):
-        cases = [case for case in results["cases"] if case["job"] == job and case["subscriptions"] == 1]
+        cases = [
+            case for case in results["cases"] if case["job"] == job and case["subscriptions"] == 1
+        ]
         for client, (_, _, label) in CLIENTS.items():
             points = [(case["size"], median(case["cells"].get(client))) for case in cases]
             points = [point for point in points if point[1]]
             if points:
                 style = "--" if client == "bare" else "-"
-                axis.plot(*zip(*points), style, marker="o", markersize=4, color=colours[client], label=label)
-        axis.set(title=title, xscale="log", yscale="log", xlabel="payload, bytes", ylabel="messages per second")
+                axis.plot(
+                    *zip(*points),
+                    style,
+                    marker="o",
+                    markersize=4,
+                    color=colours[client],
+                    label=label,
+                )
+        axis.set(
+            title=title,
+            xscale="log",
+            yscale="log",
+            xlabel="payload, bytes",
+            ylabel="messages per second",
+        )
         sizes = sorted({case["size"] for case in cases})
         axis.set_xticks(sizes, [str(size) for size in sizes])
         axis.minorticks_off()
@@ -518,13 +618,19 @@ def _plot_heap(axis, results, colours):
             if cell and "lost" not in cell:
                 at = chosen.index(case["job"]) + (index - 1.5) * 0.2
                 axis.bar(at, cell["heap"], 0.18, color=colours[client])
-                axis.annotate(f"{cell['heap']:,.0f}", (at, cell["heap"]), ha="center", va="bottom", fontsize=8)
+                axis.annotate(
+                    f"{cell['heap']:,.0f}",
+                    (at, cell["heap"]),
+                    ha="center",
+                    va="bottom",
+                    fontsize=8,
+                )
     axis.set(title="Heap per message, 64-byte payload", ylabel="bytes allocated")
     axis.set_xticks(range(len(chosen)), ["received", "published"])
     axis.grid(axis="y", alpha=0.3)
 
 
-# --- command line -------------------------------------------------------------------------------
+# --- command line
 
 
 def run(clients, cases, turns, seconds, count_instructions, say=print):
@@ -533,7 +639,8 @@ def run(clients, cases, turns, seconds, count_instructions, say=print):
     with toolchain.Server(mqtt=any(CLIENTS[client][1] for client in clients)) as server:
         bench = Bench(server, clients, turns, seconds, say)
         measured = [
-            {"job": job, "size": size, "subscriptions": n, "cells": bench.measure(job, size, n)} for job, size, n in cases
+            {"job": job, "size": size, "subscriptions": n, "cells": bench.measure(job, size, n)}
+            for job, size, n in cases
         ]
         results = {"about": about(), "cases": measured}
         if count_instructions:
@@ -553,7 +660,10 @@ def _count_all(server, clients, say):
             except Lost as reason:
                 say(f"{client}: {reason}")
                 counts[job][client] = None
-        say(f"{job:10} instructions per message:  " + "   ".join(f"{c} {n or 0:,.0f}" for c, n in counts[job].items()))
+        say(
+            f"{job:10} instructions per message:  "
+            + "   ".join(f"{c} {n or 0:,.0f}" for c, n in counts[job].items())
+        )
     return counts
 
 
@@ -563,20 +673,32 @@ def _available(names):
             raise ToolError(f"no client {name!r}; there are {', '.join(CLIENTS)}")
         module = CLIENTS[name][0]
         if module not in ("bare", "with_unats") and not PEERS.is_dir():
-            raise ToolError(f"{PEERS} is missing: run `make bench`, or choose --clients unats,bare")
+            raise ToolError(
+                f"{PEERS} is missing: run `make bench`, or choose --clients unats,bare"
+            )
     return names
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="64-byte payloads and fewer turns; writes nothing")
-    parser.add_argument("--clients", default=",".join(CLIENTS), help="comma-separated, of: %(default)s")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="64-byte payloads and fewer turns; writes nothing"
+    )
+    parser.add_argument(
+        "--clients", default=",".join(CLIENTS), help="comma-separated, of: %(default)s"
+    )
     parser.add_argument("--jobs", default=",".join(JOBS), help="comma-separated, of: %(default)s")
     parser.add_argument("--turns", type=int, help="how often each client does each job")
     parser.add_argument("--seconds", type=float, help="about how long one turn takes")
-    parser.add_argument("--profile", action="store_true", help="only show where the instructions go")
+    parser.add_argument(
+        "--profile", action="store_true", help="only show where the instructions go"
+    )
     options = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))  # so that no server is left behind
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit("bench: ended")
+    )  # so that no server is left behind
     has_valgrind = shutil.which("valgrind") is not None
     try:
         if options.profile:
@@ -595,7 +717,11 @@ def main(argv=None):
             print("valgrind is not there: instructions were not counted")
         for what, least, value in targets(results):
             print(f"{what}: {_ratio_text(value) or 'not measured'} (at least {least})")
-        if not options.quick and len(clients) == len(CLIENTS) and set(options.jobs.split(",")) == set(JOBS):
+        if (
+            not options.quick
+            and len(clients) == len(CLIENTS)
+            and set(options.jobs.split(",")) == set(JOBS)
+        ):
             (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
             (HERE / "results.md").write_text(markdown(results))
             plot(results, HERE / "results.png")

@@ -27,7 +27,8 @@ from tools import toolchain
 from tools.toolchain import PACKAGE, ToolError
 
 MODULES = ("sha512", "ed25519", "nkey")
-SEED = "SUAACAQDAQCQMBYIBEFAWDANBYHRAEISCMKBKFQXDAMRUGY4DUPB6IC5CQ"  # of the bytes 1 to 32: nobody's
+# Of the bytes 1 to 32: nobody's.
+SEED = "SUAACAQDAQCQMBYIBEFAWDANBYHRAEISCMKBKFQXDAMRUGY4DUPB6IC5CQ"
 NONCE = "PXoWU7zWAMt75FY"
 SMALL_INT = 1 << 30  # small ints of 32-bit words are below, and not below its negative
 ROUNDS = 20  # of timing
@@ -46,7 +47,7 @@ CALLS = {
 }
 
 
-# --- running the interpreters ---------------------------------------------------------------------
+# --- running the interpreters
 
 
 def stage(folder):
@@ -74,7 +75,7 @@ def numbers(done):
     return [int(word) for word in done.stdout.split()]
 
 
-# --- time and instructions ------------------------------------------------------------------------
+# --- time and instructions
 
 _TIME = """
 import gc, time
@@ -94,7 +95,7 @@ def milliseconds(folder, call, before):
 
 
 def instructions(folder, call, before):
-    """Machine instructions of a call: the difference between making it once and three times more."""
+    """Machine instructions of a call: the difference between making it once and four times."""
 
     def run(times):
         script = "%s\nfor _ in range(%d):\n    %s\n    %s" % (IMPORT, times, before, call)
@@ -108,7 +109,7 @@ def instructions(folder, call, before):
     return (run(4) - run(1)) // 3
 
 
-# --- operations -----------------------------------------------------------------------------------
+# --- operations
 
 
 class _Counted(ast.NodeTransformer):
@@ -164,7 +165,9 @@ def counted(name, counts, package):
         counts[_kind(operator, left, right)] += 1
         return _OPERATORS[operator](left, right)
 
-    tree = ast.fix_missing_locations(_Counted().visit(ast.parse((PACKAGE / f"{name}.py").read_text())))
+    tree = ast.fix_missing_locations(
+        _Counted().visit(ast.parse((PACKAGE / f"{name}.py").read_text()))
+    )
     for node in list(tree.body):
         if isinstance(node, ast.ImportFrom) and node.level:  # given in `package` instead
             tree.body.remove(node)
@@ -194,7 +197,7 @@ def operations():
     return table
 
 
-# --- memory ---------------------------------------------------------------------------------------
+# --- memory
 
 # Everything lasting is made first: the steps alone are then what moves the heap.
 _UNIX_HEAP = """
@@ -251,7 +254,8 @@ def heap64(folder):
 def heap32(folder):
     """The same with 32-bit words, on the WebAssembly port."""
     command = [toolchain.node(), "--input-type=module", "-e", _WASM_HEAP, "--"]
-    command += [str(folder), toolchain.wasm_port(), *_HEAP_STEPS]  # the port as first would run its own shell
+    # (The port as the first one would run its own shell.)
+    command += [str(folder), toolchain.wasm_port(), *_HEAP_STEPS]
     values = numbers(subprocess.run(command, capture_output=True, text=True))
     return list(zip(values[::2], values[1::2]))
 
@@ -272,13 +276,14 @@ def smallest_heap(folder, script):
     return high
 
 
-# --- report ---------------------------------------------------------------------------------------
+# --- report
 
 
 def report_sizes(folder):
     print("flash, bytes of .mpy (bytecode) and of .py")
     for name in MODULES:
-        mpy, source = (Path(folder) / f"unats/{name}.mpy").stat().st_size, (PACKAGE / f"{name}.py").stat().st_size
+        mpy = (Path(folder) / f"unats/{name}.mpy").stat().st_size
+        source = (PACKAGE / f"{name}.py").stat().st_size
         print(f"  {name:34}{mpy:>12,}{source:>12,}")
 
 
@@ -306,7 +311,9 @@ def report_operations():
 
 def report_memory(folder):
     print("\nheap, bytes" + 25 * " " + "kept, 64-bit  allocated   kept, 32-bit  allocated")
-    for name, (kept64, all64), (kept32, all32) in zip(_HEAP_STEPS.values(), heap64(folder), heap32(folder)):
+    for name, (kept64, all64), (kept32, all32) in zip(
+        _HEAP_STEPS.values(), heap64(folder), heap32(folder)
+    ):
         print(f"  {name:34}{kept64:>12,}{all64:>11,}{kept32:>15,}{all32:>11,}")
     scripts = {
         "import unats.nkey": IMPORT,
@@ -319,7 +326,9 @@ def report_memory(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="count no instructions")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,17 +1,19 @@
 """What it takes on the wire to wake up, send a reading, have it confirmed, and leave: `make wire`.
 
-In one run, on one nats-server (JetStream and MQTT), each client on MicroPython's Unix port through the same
-counting relay: this client with its outbox, its device application as it is, and umqtt.simple with
-QoS 1 publishing the same readings. Prints a table. Linux, since the kernel is asked for the segments.
+In one run, on one nats-server (JetStream and MQTT), each client on MicroPython's Unix port through
+the same counting relay: this client with its outbox, its device application as it is, and
+umqtt.simple with QoS 1 publishing the same readings. Prints a table. Linux, since the kernel is
+asked for the segments.
 
-How the round trips are counted. Opening the TCP connection is one. From then on every time that the
-client has to wait for the server is one: for INFO, for PONG or an acknowledgement, and, unless the client
-has set TCP_NODELAY, for the kernel at the other end to acknowledge a segment before a second
-small one may leave (Nagle's algorithm, RFC 896). So with TCP_NODELAY it is the number of times that the
-client sent after having been sent something, and without it every segment of the client's is one.
-What it sends after the last confirmation, it does not wait for. On loopback a segment is acknowledged before
-the client can write again, which no real link does; so the relay has its kernel delay acknowledgements
-(TCP_QUICKACK off), as it would for a peer that is further away.
+How the round trips are counted. Opening the TCP connection is one. From then on every time that
+the client has to wait for the server is one: for INFO, for PONG or an acknowledgement, and, unless
+the client has set TCP_NODELAY, for the kernel at the other end to acknowledge a segment before a
+second small one may leave (Nagle's algorithm, RFC 896). So with TCP_NODELAY it is the number of
+times that the client sent after having been sent something, and without it every segment of the
+client's is one. What it sends after the last confirmation, it does not wait for. On loopback a
+segment is acknowledged before the client can write again, which no real link does; so the relay
+has its kernel delay acknowledgements (TCP_QUICKACK off), as it would for a peer that is further
+away.
 
     make wire [ARGS='--readings 4']
 """
@@ -30,6 +32,7 @@ from pathlib import Path
 
 import nats
 from nats.js.api import StreamConfig
+
 from tools.run.simulation import Board
 from tools.toolchain import LIB, PEERS, Server, ToolError, binary
 
@@ -45,8 +48,11 @@ NODELAY = {"unats": True, "umqtt": False}  # whether the client sets it
 
 
 class Count:
-    """One connection, as the server's end sees it. `turns`: for each time that the client was answered, how
-    many segments with data it had sent since the last time (0: the server spoke first)."""
+    """One connection, as the server's end sees it.
+
+    `turns`: for each time that the client was answered, how many segments with data it had sent
+    since the last time (0: the server spoke first).
+    """
 
     def __init__(self):
         self.turns = []
@@ -77,7 +83,10 @@ class Count:
 
 
 class Relay:
-    """Forwards one connection after the other to a port on loopback, and counts; `counts` has them all."""
+    """Forwards one connection after the other to a port on loopback, and counts.
+
+    `counts` has them all.
+    """
 
     def __init__(self, port):
         self._target = port
@@ -170,7 +179,9 @@ def run_application(port, outbox):
     """One wake of the device application, whose four sensors are read, until it sleeps."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "reset-cause").write_text("deep sleep")
-        board = Board("greenhouse-7", folder, f"nats://127.0.0.1:{port}", outbox=outbox, sleep_s=60)
+        board = Board(
+            "greenhouse-7", folder, f"nats://127.0.0.1:{port}", outbox=outbox, sleep_s=60
+        )
         try:
             board.wait(_PATIENCE_S)
             if board.asleep_s != 60:
@@ -196,27 +207,40 @@ def measure(readings):
                 rows.append((label, name[5:], relay_used.next_count()))
         for outbox in ("stream", "none"):
             run_application(relay.port, outbox)
-            rows.append((f'application, 4 readings, outbox "{outbox}"', "unats", relay.next_count()))
+            rows.append(
+                (f'application, 4 readings, outbox "{outbox}"', "unats", relay.next_count())
+            )
     return rows
 
 
 def table(rows):
     """The rows as Markdown."""
     lines = [
-        "| from opening the connection to closing it | round trips | segments with data, out + in "
-        "| all segments | bytes out + in |",
+        (
+            "| from opening the connection to closing it | round trips "
+            "| segments with data, out + in | all segments | bytes out + in |"
+        ),
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for label, client, count in rows:
         trips = count.round_trips(NODELAY[client])
         data = f"{count.data_up} + {count.data_down}"
-        lines.append(f"| {label} | {trips} | {data} | {count.segments} | {count.up} + {count.down} |")
+        lines.append(
+            f"| {label} | {trips} | {data} | {count.segments} | {count.up} + {count.down} |"
+        )
     return "\n".join(lines)
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--readings", type=int, default=4, help="how many there are in the second half (default: 4)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--readings",
+        type=int,
+        default=4,
+        help="how many there are in the second half (default: 4)",
+    )
     options = parser.parse_args(argv)
     try:
         print(table(measure(options.readings)))

@@ -9,10 +9,17 @@ from tools.fleet.fleet import Fleet
 from tools.toolchain import ToolError
 
 _EXAMPLE = "firmware/settings.example.json"
-_INSTEAD = ("user", "password", "token", "nkey", "cert", "key")  # of what credentials and TLS replace
+_INSTEAD = (
+    "user",
+    "password",
+    "token",
+    "nkey",
+    "cert",
+    "key",
+)  # of what credentials and TLS replace
 
-# Runs on the board. Readings that wait under another name would be refused for ever, and those behind
-# them would wait for ever.
+# Runs on the board. Readings that wait under another name would be refused for ever, and those
+# behind them would wait for ever.
 _FORGET = """
 import json, os
 try:
@@ -45,7 +52,10 @@ def merged(settings, fields):
 
 @contextlib.contextmanager
 def for_board(folder, device, settings):
-    """For a device's board: the path of its settings.json, in a folder for the moment, and {path on it: content}."""
+    """What a device's board gets: the path of its settings.json, and {path on it: content}.
+
+    The settings are in a folder that is there as long as the `with` block.
+    """
     fleet = Fleet(folder)
     fields = fleet.settings(device)
     try:
@@ -53,12 +63,17 @@ def for_board(folder, device, settings):
         if not isinstance(mine, dict):
             raise ValueError
     except OSError:
-        raise ToolError(f"{settings} is not there: copy {_EXAMPLE} to it and fill in your Wi-Fi") from None
+        raise ToolError(
+            f"{settings} is not there: copy {_EXAMPLE} to it and fill in your Wi-Fi"
+        ) from None
     except ValueError:
         raise ToolError(f"{settings} is not a JSON object, as {_EXAMPLE} is") from None
     with tempfile.TemporaryDirectory() as draft:
         path = Path(draft) / "settings.json"
         path.touch(0o600)
         path.write_text(json.dumps(merged(mine, fields), indent=2) + "\n")
-        files = {fields["creds"]: fleet.creds(device).read_bytes(), fields["ca"]: (fleet.folder / "ca.der").read_bytes()}
+        files = {
+            fields["creds"]: fleet.creds(device).read_bytes(),
+            fields["ca"]: (fleet.folder / "ca.der").read_bytes(),
+        }
         yield path, files

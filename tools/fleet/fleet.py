@@ -1,28 +1,28 @@
 """A fleet for a try-out: who its boards are, what each may do, and the server that knows them.
 
-    fleet = Fleet.make("fleet", ["192.168.1.10"], ["greenhouse-7", "greenhouse-8"])
-    fleet = Fleet("fleet")                   # one that is there already
-    fleet.add("greenhouse-9"); fleet.renew("greenhouse-7"); fleet.revoke("greenhouse-8"); fleet.save()
+    fleet = Fleet.make("fleet", ["192.168.1.10"], ["greenhouse-7", "greenhouse-8"]) fleet =
+    Fleet("fleet")                   # one that is there already fleet.add("greenhouse-9");
+    fleet.renew("greenhouse-7"); fleet.revoke("greenhouse-8"); fleet.save()
 
 What lies in its folder (0700; what is private in it is 0600):
 
-    fleet.json         what there is; nothing secret
-    server.conf        for `nats-server -c`, made anew by each change
-    observer.creds     who may see all readings and command all boards
-    ca.pem, ca.der     what boards and people trust
-    devices/           <device>.creds, which goes onto the board
-    private/           seeds of operator and accounts, keys of authority and server: stay where they are
-    jetstream/         the server's store
+    fleet.json         what there is; nothing secret server.conf        for `nats-server -c`, made
+    anew by each change observer.creds     who may see all readings and command all boards ca.pem,
+    ca.der     what boards and people trust devices/           <device>.creds, which goes onto the
+    board private/           seeds of operator and accounts, keys of authority and server: stay
+    where they are jetstream/         the server's store
 
-**Each board has an account of its own**, and its user in there may use its own subjects only. An account
-for all boards would not do: whoever publishes chooses where the answer goes, so a board could have
-the server answer (the stream's acknowledgement, a stored message) to another's subject, past all
-permissions. Answers across accounts come to the account of whoever asked. What leaves a board's account:
+**Each board has an account of its own**, and its user in there may use its own subjects only. An
+account for all boards would not do: whoever publishes chooses where the answer goes, so a board
+could have the server answer (the stream's acknowledgement, a stored message) to another's subject,
+past all permissions. Answers across accounts come to the account of whoever asked. What leaves a
+board's account:
 
     sensors.<device>.>                                  to the fleet's account, where the stream is
     $JS.API.DIRECT.GET.READINGS.sensors.<device>.>      likewise: what the stream holds of these
     devices.<device>.hello, .error                      for the fleet's account to subscribe to
-    devices.<device>.>                                  commands, from the fleet's account to the board
+    devices.<device>.>                                  commands, from the fleet's account to the
+    board
 
 An account is an entry in server.conf; so this is for some hundred boards, not for thousands.
 """
@@ -40,8 +40,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.fleet import nats_jwt
 import trustme
+
+from tools.fleet import nats_jwt
 from tools.toolchain import ToolError
 
 STREAM = "READINGS"
@@ -49,7 +50,9 @@ READINGS = "sensors.>"  # what it takes
 INBOX = "_INBOX.%s"  # of a device: where replies to it come
 _EVENTS = ("hello", "error")  # what a device tells on devices.<device>. by itself
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_HOST = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+)
 _ALWAYS = ("localhost", "127.0.0.1")
 _CERTIFICATE_DAYS = 730
 _DAY_S = 86400
@@ -80,7 +83,10 @@ class Fleet:
             _check_device(device)
         folder = Path(folder).absolute()
         if folder.exists():
-            raise ToolError(f"{folder} is there already, and is not overwritten: `provision.py add` adds devices to it")
+            raise ToolError(
+                f"{folder} is there already, and is not overwritten: "
+                "`python -m tools.fleet.provision add` adds devices to it"
+            )
         if not folder.parent.is_dir():
             raise ToolError(f"there is no folder {folder.parent} to make the fleet in")
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # 0700
@@ -164,7 +170,9 @@ class Fleet:
         """A new device. ToolError: there is one of this name."""
         _check_device(device)
         if device in self._notes["devices"]:
-            raise ToolError(f"{device}: there is one already; `provision.py renew` gives it new credentials")
+            raise ToolError(
+                f"{device}: there is one already; `provision.py renew` gives it new credentials"
+            )
         _write(self._private(device), nats_jwt.new_seed("account"))
         self._notes["devices"][device] = {"revoked": {}}
         self._issue_to(device, days)
@@ -192,7 +200,9 @@ class Fleet:
         begin = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
         end = begin + datetime.timedelta(days=_CERTIFICATE_DAYS)
         names = list(dict.fromkeys([*hosts, *_ALWAYS]))
-        issued = authority.issue_cert(*names, common_name=hosts[0][:64], not_before=begin, not_after=end)
+        issued = authority.issue_cert(
+            *names, common_name=hosts[0][:64], not_before=begin, not_after=end
+        )
         _write(self.folder / "server.pem", issued.cert_chain_pems[0].bytes(), 0o644)
         _write(self.folder / "private/server.key", issued.private_key_pem.bytes())
         self._notes.update(hosts=list(hosts), port=port, certificate_ends=int(end.timestamp()))
@@ -203,7 +213,7 @@ class Fleet:
 
     @contextlib.contextmanager
     def locked(self):
-        """So that two who change it at a time do not undo each other's: read it, within this block."""
+        """Lest two who change it at a time undo each other's: read it within this block."""
         with open(self.folder / "private/lock", "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield Fleet(self.folder)
@@ -219,7 +229,9 @@ class Fleet:
     def _known(self, device):
         notes = self._any(device)
         if notes.get("gone"):
-            raise ToolError(f"{device}: it was revoked; `provision.py renew` gives it new credentials")
+            raise ToolError(
+                f"{device}: it was revoked; `provision.py renew` gives it new credentials"
+            )
         return notes
 
     def _any(self, device):
@@ -237,12 +249,18 @@ class Fleet:
         """A new user for the device, in its account."""
         now = int(time.time())
         expires = None if days is None else now + round(days * _DAY_S)
-        user = self._account_for(device).user(device, expires=expires, responses=1, **permissions(device))
+        user = self._account_for(device).user(
+            device, expires=expires, responses=1, **permissions(device)
+        )
         _write(self.folder / f"devices/{device}.creds", user.creds())
         self._notes["devices"][device].update(user=user.public, issued=now, expires=expires)
 
     def _make_authority(self):
-        authority = trustme.CA(organization_name="unats", organization_unit_name="fleet", key_type=trustme.KeyType.ECDSA)
+        authority = trustme.CA(
+            organization_name="unats",
+            organization_unit_name="fleet",
+            key_type=trustme.KeyType.ECDSA,
+        )
         pem = authority.cert_pem.bytes()
         der = ssl.PEM_cert_to_DER_cert(pem.decode())
         _write(self.folder / "ca.pem", pem, 0o644)
@@ -255,16 +273,24 @@ class Fleet:
         _write(self.folder / "server.conf", self._server_config(home))
 
     def _server_config(self, home):
-        """Made anew from what is known; the paths are absolute, for the server takes them from where it is started."""
+        """Made anew from what is known.
+
+        The paths are absolute, for the server takes them from where it is started.
+        """
         fleet = self._account_of_all
         fleet.exports, fleet.imports = [], []
-        accounts = [_joined(self._account_for(device), fleet, device) for device in self._notes["devices"]]
+        accounts = [
+            _joined(self._account_for(device), fleet, device) for device in self._notes["devices"]
+        ]
         return _SERVER % {
             "port": self.port,
             "home": json.dumps(str(home))[1:-1],
             "operator": self._read("private/operator.jwt"),
             "system": self._system.public,
-            "accounts": "\n".join(f"  {account.public}: {account.jwt()}" for account in [self._system, fleet, *accounts]),
+            "accounts": "\n".join(
+                f"  {account.public}: {account.jwt()}"
+                for account in [self._system, fleet, *accounts]
+            ),
         }
 
     def _bytes(self, name):
@@ -298,9 +324,14 @@ resolver_preload: {
 
 
 def permissions(device):
-    """What a device's user may do in the device's account: subjects to publish, and to subscribe to."""
+    """What a device's user may do in its account: subjects to publish, and to subscribe to."""
     inbox = INBOX % device + ".>"
-    publish = [f"sensors.{device}.>", *[f"devices.{device}.{event}" for event in _EVENTS], _stored(device), inbox]
+    publish = [
+        f"sensors.{device}.>",
+        *[f"devices.{device}.{event}" for event in _EVENTS],
+        _stored(device),
+        inbox,
+    ]
     return {"publish": publish, "subscribe": [f"devices.{device}.>", inbox]}
 
 
@@ -319,7 +350,10 @@ def _stored(device):
 
 
 def _write(path, content, mode=0o600):
-    """Replace the file: whoever reads it finds the old content or the new one, and never with another mode."""
+    """Replace the file.
+
+    Whoever reads it finds the old content or the new one, and never with another mode.
+    """
     data = content.encode() if isinstance(content, str) else bytes(content)
     handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # 0600
     try:
@@ -336,7 +370,10 @@ def _write(path, content, mode=0o600):
 
 def _check_device(name):
     if not isinstance(name, str) or not _DEVICE.fullmatch(name):
-        raise ToolError(f"{name!r} cannot be a device: 1 to 32 letters, digits, - and _, since it becomes part of subjects")
+        raise ToolError(
+            f"{name!r} cannot be a device: 1 to 32 letters, digits, - and _, "
+            "since it becomes part of subjects"
+        )
 
 
 def _check_hosts(hosts):
@@ -347,7 +384,10 @@ def _check_hosts(hosts):
             ipaddress.ip_address(host)
         except ValueError:
             if len(host) > 253 or not _HOST.fullmatch(host):
-                raise ToolError(f"{host!r} is not a host: give a name or an IP address, without scheme and port") from None
+                raise ToolError(
+                    f"{host!r} is not a host: give a name or an IP address, "
+                    "without scheme and port"
+                ) from None
 
 
 def _check_port(port):

@@ -1,4 +1,4 @@
-"""NATS identities of operator mode: operator, accounts, users, their JWTs, creds and server configuration.
+"""NATS identities of operator mode: operator, accounts, users, JWTs, creds, configuration.
 
     operator = Operator("try-out")
     account = operator.account("fleet", jetstream=True)
@@ -7,10 +7,11 @@
     account.revoke(user.public)             # and publish account.jwt() anew
     operator.server_config([account])       # text for nats-server's configuration file
 
-The chain: the operator signs accounts, an account signs users, the server knows the operator and keeps
-the accounts, a user brings its own JWT and signs the server's nonce. A JWT is three parts joined by
-dots, each base64url without padding: header, claims and the signature of the first two. Times are Unix
-seconds. Every object may be made again of its seed (`seed=`), so nothing else has to be kept.
+The chain: the operator signs accounts, an account signs users, the server knows the operator and
+keeps the accounts, a user brings its own JWT and signs the server's nonce. A JWT is three parts
+joined by dots, each base64url without padding: header, claims and the signature of the first two.
+Times are Unix seconds. Every object may be made again of its seed (`seed=`), so nothing else has
+to be kept.
 
 Seeds are secrets: `repr` does not show them.
 """
@@ -38,7 +39,10 @@ class Identity:
     kind = None
 
     def __init__(self, name, seed=None):
-        """Of a given seed (bytes or str; ValueError if it is not one of this kind), or of a new one."""
+        """Of a given seed, or of a new one.
+
+        seed: bytes or str; ValueError if it is not one of this kind.
+        """
         self.name = name
         self.seed = new_seed(self.kind) if seed is None else _bytes(seed)
         try:
@@ -47,7 +51,9 @@ class Identity:
         except nkeys.NkeysError:
             raise ValueError("this is not an NKey's seed") from None
         if prefix != _PREFIXES[self.kind]:
-            raise ValueError("this is not the seed of an NKey for %s %s" % (_article(self.kind), self.kind))
+            raise ValueError(
+                "this is not the seed of an NKey for %s %s" % (_article(self.kind), self.kind)
+            )
         self.public = self._key.public_key.decode()
 
     def __repr__(self):
@@ -64,8 +70,8 @@ class Identity:
 class Operator(Identity):
     """Whom the server trusts.
 
-    issued: when (now). To be kept, with name and seed, if it is made again: a running server reloads
-    its configuration only with the very same operator JWT.
+    issued: when (now). To be kept, with name and seed, if it is made again: a running server
+    reloads its configuration only with the very same operator JWT.
     """
 
     kind = "operator"
@@ -88,8 +94,8 @@ class Operator(Identity):
     def server_config(self, accounts, system_account=None):
         """The part of nats-server's configuration that makes it know operator and accounts.
 
-        The accounts are in it: after a change (a revocation) it has to be written and loaded anew. The
-        server looks at an account once a second at most: a change may have to be loaded twice.
+        The accounts are in it: after a change (a revocation) it has to be written and loaded anew.
+        The server looks at an account once a second at most: a change may have to be loaded twice.
         """
         lines = ["operator: %s" % self.jwt(system_account), "resolver: MEMORY"]
         if system_account:
@@ -103,8 +109,9 @@ class Operator(Identity):
 class Account(Identity):
     """A closed group of users.
 
-    jetstream: whether it may store. expires: Unix seconds, or None. `revocations`: public keys of users
-    (or `*`) and the time up to which their JWTs are void. `exports`, `imports`: what `share` has agreed.
+    jetstream: whether it may store. expires: Unix seconds, or None. `revocations`: public keys of
+    users (or `*`) and the time up to which their JWTs are void. `exports`, `imports`: what `share`
+    has agreed.
     """
 
     kind = "account"
@@ -122,7 +129,8 @@ class Account(Identity):
         """Let `other` reach what this account has on a subject, under the same one.
 
         kind "service": what `other` publishes there comes here, and the answers to it go back, in
-        `other` only. kind "stream": what is published here comes to those of `other` who subscribe.
+        `other` only. kind "stream": what is published here comes to those of `other` who
+        subscribe.
         """
         what = {"name": subject, "subject": subject, "type": kind}
         if what not in self.exports:
@@ -134,16 +142,28 @@ class Account(Identity):
         return User(self, name, **options)
 
     def revoke(self, public="*", at=None):
-        """Make void what was issued for a user (public key; `*`: for all) up to a time, by default now."""
+        """Make void what was issued for a user up to a time, by default now.
+
+        The user is a public key, or `*` for all.
+        """
         self.revocations[public] = int(time.time() if at is None else at)
 
     def jwt(self):
         """Its JWT, signed by the operator."""
-        limits = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), _UNLIMITED)
+        limits = dict.fromkeys(
+            ("subs", "data", "payload", "imports", "exports", "conn", "leaf"), _UNLIMITED
+        )
         limits["wildcards"] = True
         if self.jetstream:
-            limits.update(dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), _UNLIMITED))
-        nats = {"limits": limits, "default_permissions": {"pub": {}, "sub": {}}, "type": "account", "version": 2}
+            limits.update(
+                dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), _UNLIMITED)
+            )
+        nats = {
+            "limits": limits,
+            "default_permissions": {"pub": {}, "sub": {}},
+            "type": "account",
+            "version": 2,
+        }
         for name in ("exports", "imports"):
             if getattr(self, name):
                 nats[name] = getattr(self, name)
@@ -156,16 +176,28 @@ class Account(Identity):
 class User(Identity):
     """One device, or person.
 
-    publish, subscribe: the subjects that it may use (None: all). deny_publish, deny_subscribe: those it
-    may not. responses: it may answer requests, so many messages each, whatever the reply's subject is.
-    expires: Unix seconds, or None. bearer: the JWT is enough, nothing has to be signed. issued: when (now).
+    publish, subscribe: the subjects that it may use (None: all). deny_publish, deny_subscribe:
+    those it may not. responses: it may answer requests, so many messages each, whatever the
+    reply's subject is. expires: Unix seconds, or None. bearer: the JWT is enough, nothing has to
+    be signed. issued: when (now).
     """
 
     kind = "user"
 
     def __init__(
-        self, account, name, seed=None, publish=None, subscribe=None, deny_publish=None,
-        deny_subscribe=None, responses=0, expires=None, bearer=False, issued=None
+        self,
+        account,
+        name,
+        seed=None,
+        *,
+        publish=None,
+        subscribe=None,
+        deny_publish=None,
+        deny_subscribe=None,
+        responses=0,
+        expires=None,
+        bearer=False,
+        issued=None,
     ):
         super().__init__(name, seed)
         self.account = account
@@ -178,7 +210,10 @@ class User(Identity):
 
     def jwt(self):
         """Its JWT, signed by the account."""
-        nats = {"pub": _rules(self.publish, self.deny_publish), "sub": _rules(self.subscribe, self.deny_subscribe)}
+        nats = {
+            "pub": _rules(self.publish, self.deny_publish),
+            "sub": _rules(self.subscribe, self.deny_subscribe),
+        }
         nats.update(subs=_UNLIMITED, data=_UNLIMITED, payload=_UNLIMITED, type="user", version=2)
         if self.responses:
             nats["resp"] = {"max": self.responses, "ttl": 0}

@@ -1,4 +1,4 @@
-"""A fleet for a try-out: identities, certificates and the server's configuration; and onto the boards with them.
+"""A fleet for a try-out: identities, certificates and a server's configuration; onto the boards.
 
     python -m tools.fleet.provision COMMAND ...
 
@@ -10,12 +10,12 @@
     add greenhouse-9                           a further device
     renew greenhouse-7                         new credentials; the old ones are void
     revoke greenhouse-8                        its credentials are void
-    server --host 10.0.0.2                     a new certificate for the server, also at another address
-    list                                       the devices, and until when their credentials are good
+    server --host 10.0.0.2                     a new certificate for the server, also elsewhere
+    list                                       the devices, and how long their credentials are good
 
-`nats-server -c fleet/server.conf` starts the server. After add, renew, revoke and server it has to load
-that file again: `nats-server --signal reload`. What the folder holds, and who may do what: see fleet.py.
-Secrets are in files of mode 0600, and never printed.
+`nats-server -c fleet/server.conf` starts the server. After add, renew, revoke and server it has to
+load that file again: `nats-server --signal reload`. What the folder holds, and who may do what:
+see fleet.py. Secrets are in files of mode 0600, and never printed.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _ANSWER_S = 5
 
 
 def install(folder, device, port, settings=_SETTINGS):
-    """Put credentials, authority and settings of a device onto the board at `port`, and restart it."""
+    """Put a device's credentials, authority and settings onto the board at `port`; restart it."""
     with for_board(folder, device, settings) as (path, files):
         deploy.check_settings(path)
         platform, _ = deploy.probe(port)
@@ -48,7 +48,10 @@ def install(folder, device, port, settings=_SETTINGS):
         command = [sys.executable, "-m", "mpremote", "connect", port, *chain, "reset"]
         if subprocess.run(command, cwd=path.parent).returncode:
             raise ToolError("not everything is on the board; do it again")
-    print(f"the {platform} at {port} is {device} now, and starts; `make repl PORT={port}` shows what it says")
+    print(
+        f"the {platform} at {port} is {device} now, and starts; "
+        f"`make repl PORT={port}` shows what it says"
+    )
 
 
 # Seeing and commanding
@@ -86,7 +89,9 @@ async def _watch(fleet, seconds):
     nc = await connection(fleet)
     await nc.subscribe("devices.*.*", cb=show)
     await nc.subscribe(READINGS, cb=show)
-    await nc.jetstream().add_stream(StreamConfig(name=STREAM, subjects=[READINGS], allow_direct=True))
+    await nc.jetstream().add_stream(
+        StreamConfig(name=STREAM, subjects=[READINGS], allow_direct=True)
+    )
     print("the server takes readings; Ctrl-C ends this", flush=True)
     await asyncio.sleep(float("inf") if seconds is None else seconds)
     await nc.close()
@@ -118,7 +123,10 @@ def _make(options):
     fleet = Fleet.make(options.dir, hosts, options.devices, options.server_port, options.days)
     print(f"{len(fleet.devices)} devices and their server, {fleet.url}, are in {fleet.folder}")
     if not options.host:
-        print("boards of your own cannot reach that address: --host (make fleet HOST=...) says where the server is")
+        print(
+            "boards of your own cannot reach that address: "
+            "--host (make fleet HOST=...) says where the server is"
+        )
     print(f"start it with: nats-server -c {fleet.folder}/server.conf")
 
 
@@ -139,14 +147,20 @@ def _server(options):
 
 
 def _load_again(options):
-    print(f"done; a server that runs has to load {options.dir}/server.conf again: nats-server --signal reload")
+    print(
+        f"done; a server that runs has to load {options.dir}/server.conf again: "
+        "nats-server --signal reload"
+    )
 
 
 def _list(options):
     fleet = Fleet(options.dir)
     for device in fleet.devices:
         end = fleet.expires(device)
-        print(f"{device:32}  " + (time.strftime("until %Y-%m-%d", time.gmtime(end)) if end else "without end"))
+        print(
+            f"{device:32}  "
+            + (time.strftime("until %Y-%m-%d", time.gmtime(end)) if end else "without end")
+        )
 
 
 def _install(options):
@@ -154,12 +168,16 @@ def _install(options):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name, run, about):
         sub = commands.add_parser(name, help=about)
-        sub.add_argument("--dir", default=str(ROOT / "fleet"), help="folder of the fleet (default: %(default)s)")
+        sub.add_argument(
+            "--dir", default=str(ROOT / "fleet"), help="folder of the fleet (default: %(default)s)"
+        )
         sub.set_defaults(run=run)
         return sub
 
@@ -167,17 +185,27 @@ def _parser():
         sub.add_argument("devices", nargs=count, help="names, which become parts of subjects")
 
     def with_days(sub):
-        sub.add_argument("--days", type=float, help="how long credentials are good (default: without end)")
+        sub.add_argument(
+            "--days", type=float, help="how long credentials are good (default: without end)"
+        )
 
     def with_hosts(sub, port):
-        sub.add_argument("--host", action="append", help="name or address of the server, as boards know it; repeatable")
+        sub.add_argument(
+            "--host",
+            action="append",
+            help="name or address of the server, as boards know it; repeatable",
+        )
         sub.add_argument("--server-port", type=int, default=port, help="its port")
 
     make = command("make", _make, "a new fleet")
     with_devices(make, "*")
     with_days(make)
     with_hosts(make, 4222)
-    for name, about in (("add", "further devices"), ("renew", "new credentials"), ("revoke", "credentials are void")):
+    for name, about in (
+        ("add", "further devices"),
+        ("renew", "new credentials"),
+        ("revoke", "credentials are void"),
+    ):
         change = command(name, _change, about)
         with_devices(change, "+")
         if name != "revoke":
@@ -187,10 +215,20 @@ def _parser():
     put = command("install", _install, "a device's credentials onto its board")
     put.add_argument("device")
     put.add_argument("--port", required=True, help="serial port of the board, or auto")
-    put.add_argument("--settings", default=_SETTINGS, help="the rest of its settings (default: %(default)s)")
-    watch = command("watch", lambda o: _talk(_watch(Fleet(o.dir), o.seconds)), "what the boards say")
-    watch.add_argument("--seconds", type=float, help="end after this time (default: Ctrl-C ends it)")
-    ask = command("ask", lambda o: _talk(_ask(Fleet(o.dir), o.device, o.what, o.payload)), "a command to a board")
+    put.add_argument(
+        "--settings", default=_SETTINGS, help="the rest of its settings (default: %(default)s)"
+    )
+    watch = command(
+        "watch", lambda o: _talk(_watch(Fleet(o.dir), o.seconds)), "what the boards say"
+    )
+    watch.add_argument(
+        "--seconds", type=float, help="end after this time (default: Ctrl-C ends it)"
+    )
+    ask = command(
+        "ask",
+        lambda o: _talk(_ask(Fleet(o.dir), o.device, o.what, o.payload)),
+        "a command to a board",
+    )
     ask.add_argument("device")
     ask.add_argument("what", help="led or info")
     ask.add_argument("payload", nargs="?", default="")

@@ -8,9 +8,10 @@ import statistics
 import time
 from decimal import Decimal
 
-from tools.run import address
 import nats
 import nats.errors
+
+from tools.run import address
 from tools.run.console import Rows, indented, size
 from tools.run.secure import Secured
 from tools.run.simulation import Board, Server
@@ -44,7 +45,10 @@ _NETWORK_ERRORS = (nats.errors.Error, OSError, asyncio.TimeoutError)
 
 
 class Device:
-    """What the observer knows of one board: `live` is what it heard, `stored` what is in the stream, if any."""
+    """What the observer knows of one board.
+
+    `live` is what it heard, `stored` what is in the stream, if there is one.
+    """
 
     def __init__(self, name, has_stream):
         self.board = None
@@ -60,7 +64,10 @@ class Device:
         self.disobeyed = 0
 
     def take(self, kind, reading):
-        """Take a reading just heard; how many seconds ago it was taken (about: `up` is in whole ones)."""
+        """Take a reading just heard; return how many seconds ago it was taken.
+
+        About: `up` is in whole ones.
+        """
         self.live.take(kind, reading["seq"], "")
         self.heard_at = time.monotonic()
         self.started_at = min(self.started_at, self.heard_at - reading["up"])
@@ -199,13 +206,18 @@ class Run:
         return [f"{prefix}{number:0{digits}}" for number in range(1, self._options.devices + 1)]
 
     def _start_boards(self, stack, folder, url):
-        settings = {"period_s": self._options.period, "outbox": "stream" if self._stream else "none"}
+        settings = {
+            "period_s": self._options.period,
+            "outbox": "stream" if self._stream else "none",
+        }
         for name, device in self._devices.items():
             flash = _subfolder(folder, name)
             if self._secured:
                 self._secured.equip(name, flash)
                 settings.update(self._secured.settings(name, url))
-            device.board = Board(name, flash, settings.pop("server", url), self._options.heap, **settings)
+            device.board = Board(
+                name, flash, settings.pop("server", url), self._options.heap, **settings
+            )
             stack.callback(device.board.stop)
         # The stack waits for one after the other; let all of them begin to end before that.
         for device in self._devices.values():
@@ -213,7 +225,9 @@ class Run:
 
     def _headline(self, url):
         options = self._options
-        boards = "1 simulated board" if options.devices == 1 else f"{options.devices} simulated boards"
+        boards = (
+            "1 simulated board" if options.devices == 1 else f"{options.devices} simulated boards"
+        )
         heap = options.heap.replace("K", " KB").replace("M", " MB")
         version = self._nats.connected_server_version
         version = f"{version.major}.{version.minor}.{version.patch}"
@@ -221,7 +235,9 @@ class Run:
         how = ", TLS and an identity for each" if self._secured else ""
         self._console.line(f"{boards} with {heap} of heap, {server}{how}", "bold")
         length = f"for {options.seconds:g} s" if options.seconds else "until Ctrl-C"
-        self._console.line(f"Each sensor is read every {options.period:g} s, {length}.{self._plan()}", "dim")
+        self._console.line(
+            f"Each sensor is read every {options.period:g} s, {length}.{self._plan()}", "dim"
+        )
         self._console.line()
         self._rows = Rows(self._console, () if self._many else self._devices)
 
@@ -248,7 +264,10 @@ class Run:
                 return True
             if time.monotonic() > deadline:
                 output = indented(silent[0].board.tail())
-                self._fail(f"no readings within {_START_S} s from {_names(silent)}; output of the first:\n{output}")
+                self._fail(
+                    f"no readings within {_START_S} s from {_names(silent)}; "
+                    f"output of the first:\n{output}"
+                )
             await self._pause(0.05)
         return False
 
@@ -263,11 +282,14 @@ class Run:
         self._widths[kind] = max(self._widths.get(kind, 0), len(_value(kind, reading["v"])))
         if self._many:
             return
-        if kind in [other for other, _, _ in self._rounds.get(name, ())]:  # kept readings come quickly
+        # Kept readings come quickly.
+        if kind in [other for other, _, _ in self._rounds.get(name, ())]:
             self._show_round(name, self._rounds[name])
         if name not in self._rounds:
             self._rounds[name] = []
-            asyncio.get_running_loop().call_later(_ROUND_S, self._show_round, name, self._rounds[name])
+            asyncio.get_running_loop().call_later(
+                _ROUND_S, self._show_round, name, self._rounds[name]
+            )
         self._rounds[name].append((kind, reading, age))
 
     def _show_round(self, name, readings):
@@ -275,10 +297,16 @@ class Run:
         if self._rounds.get(name) is not readings:
             return
         del self._rounds[name]
-        values = [f"{kind} {_value(kind, r['v']):>{self._widths[kind]}}" for kind, r, _ in readings]
+        values = [
+            f"{kind} {_value(kind, r['v']):>{self._widths[kind]}}" for kind, r, _ in readings
+        ]
         age = readings[0][2]
         late = f"   taken {age:.0f} s ago" if age > _LATE_S else ""
-        self._rows.row(name, f"#{readings[0][1]['seq']:<4} " + "   ".join(values) + late, *(["yellow"] if late else []))
+        self._rows.row(
+            name,
+            f"#{readings[0][1]['seq']:<4} " + "   ".join(values) + late,
+            *(["yellow"] if late else []),
+        )
 
     async def _on_hello(self, msg):
         hello = json.loads(msg.data)
@@ -287,15 +315,22 @@ class Run:
             return  # all of them say it now
         if hello["connections"] > 1:
             ended = self._scrub(str(hello["disconnected"]))
-            text = f"hello again, connection {hello['connections']}; the one before ended with: {ended}"
+            before = f"the one before ended with: {ended}"
+            text = f"hello again, connection {hello['connections']}; {before}"
             self._row(name, text, "yellow")
         elif not self._many:
-            self._row(name, f"hello from a {hello['board']} board, last reset: {hello['reset']}", "bold")
+            self._row(
+                name, f"hello from a {hello['board']} board, last reset: {hello['reset']}", "bold"
+            )
 
     async def _on_error(self, msg):
         report = json.loads(msg.data)
         name = msg.subject.split(".")[1]
-        what = f"sensor {report['sensor']} fails: {report['error']}" if "sensor" in report else report["outbox"]
+        what = (
+            f"sensor {report['sensor']} fails: {report['error']}"
+            if "sensor" in report
+            else report["outbox"]
+        )
         self._row(name, self._scrub(what), "red")
 
     def _row(self, name, text, *styles):
@@ -355,19 +390,28 @@ class Run:
         self._row_for_all("the server is there again", "yellow")
         began = time.monotonic()
         if await self._all_back(began + _BACK_S):
-            self._row_for_all(f"all boards are back, {time.monotonic() - began:.1f} s later", "green")
+            self._row_for_all(
+                f"all boards are back, {time.monotonic() - began:.1f} s later", "green"
+            )
         self._away = False
 
     def _row_for_all(self, text, *styles):
         self._rows.row("", text, *styles)
 
     async def _all_back(self, deadline):
-        """Wait until each board answers; not for longer than to the deadline, but also if it is to stop."""
-        backs = await asyncio.gather(*[self._is_back(device, deadline) for device in self._devices.values()])
+        """Wait until each board answers.
+
+        Not for longer than to the deadline, but also if it is to stop.
+        """
+        backs = await asyncio.gather(
+            *[self._is_back(device, deadline) for device in self._devices.values()]
+        )
         missing = [device for device, back in zip(self._devices.values(), backs) if not back]
         if missing:
             output = indented(missing[0].board.tail())
-            self._fail(f"not back within {_BACK_S} s: {_names(missing)}; output of the first:\n{output}")
+            self._fail(
+                f"not back within {_BACK_S} s: {_names(missing)}; output of the first:\n{output}"
+            )
         return not missing
 
     async def _is_back(self, device, deadline):
@@ -393,7 +437,9 @@ class Run:
 
     def _look_after_children(self):
         if self._server and self._server.ended is not None and not self._away:
-            self._fail(f"nats-server ended by itself; its output:\n{indented(self._server.tail())}")
+            self._fail(
+                f"nats-server ended by itself; its output:\n{indented(self._server.tail())}"
+            )
         ended = [device for device in self._devices.values() if device.board.ended is not None]
         if ended:
             which = "the first one's output" if len(ended) > 1 else "its output"
@@ -405,7 +451,8 @@ class Run:
         if self._many:
             good = [t for t in took if t is not None]
             typical = f", {statistics.median(good) * 1000:.1f} ms (median)" if good else ""
-            text = f"led {command or '(read)'} -> {len(good)} of {len(devices)} answered and obeyed{typical}"
+            text = f"{len(good)} of {len(devices)} answered and obeyed{typical}"
+            text = f"led {command or '(read)'} -> {text}"
             self._rows.row("", text, "green" if len(good) == len(devices) else "red")
 
     async def _switch(self, device, command, lit):
@@ -413,7 +460,9 @@ class Run:
         began = time.monotonic()
         device.asked += 1
         try:
-            msg = await self._nats.request(f"devices.{device.name}.led", command.encode(), _ANSWER_S)
+            msg = await self._nats.request(
+                f"devices.{device.name}.led", command.encode(), _ANSWER_S
+            )
         except _NETWORK_ERRORS as error:
             self._show_command(device, command, f"no answer: {self._scrub(_reason(error))}", False)
             return None
@@ -429,7 +478,9 @@ class Run:
 
     def _show_command(self, device, command, text, good):
         if not self._many or not good:
-            self._row(device.name, f"led {command or '(read)'} -> {text}", "green" if good else "red")
+            self._row(
+                device.name, f"led {command or '(read)'} -> {text}", "green" if good else "red"
+            )
 
     def _show_sum(self):
         since = time.monotonic() - 2 * max(_SUM_EVERY_S, self._options.period)
@@ -455,7 +506,7 @@ class Run:
             setattr(device, attribute, json.loads(msg.data))
 
     async def _catch_up(self):
-        """Wait until everything that the boards had published by their last answer is there; if it comes."""
+        """Wait for all that the boards had published by their last answer, if it comes."""
         if self._stream:
             try:
                 await self._stream.read(self._on_stored)
@@ -466,12 +517,18 @@ class Run:
             await asyncio.sleep(0.02)
         if self._stream and not self._trouble:  # it may hold more than that
             count = await self._stream.count()
-            while sum(d.stored.count for d in self._devices.values()) < count and time.monotonic() < deadline:
+            while (
+                sum(d.stored.count for d in self._devices.values()) < count
+                and time.monotonic() < deadline
+            ):
                 await asyncio.sleep(0.02)
 
     def _is_missing(self):
         """Whether a reading is, with hope that it will come."""
-        return any(d.last and (d.lost or d.received < d.published and not self._outage) for d in self._devices.values())
+        return any(
+            d.last and (d.lost or (d.received < d.published and not self._outage))
+            for d in self._devices.values()
+        )
 
     def _on_stored(self, msg):
         _, name, kind = msg.subject.split(".")
@@ -491,14 +548,21 @@ class Run:
         return self._trouble
 
     def _judge(self, devices):
-        silent = "stopped before there were readings from" if self._stop.is_set() else "no readings from"
+        silent = (
+            "stopped before there were readings from"
+            if self._stop.is_set()
+            else "no readings from"
+        )
         for text, test in (
             (silent, lambda d: not d.live.seqs),
             ("no answer to info from", lambda d: not d.last),
             ("a command was not answered by", lambda d: d.answered < d.asked or not d.asked),
             ("a command was not obeyed by", lambda d: d.disobeyed),
             ("readings were lost from", lambda d: d.last and (d.lost or d.dropped)),
-            ("readings were not heard from", lambda d: d.last and not self._outage and d.received < d.published),
+            (
+                "readings were not heard from",
+                lambda d: d.last and not self._outage and d.received < d.published,
+            ),
             ("readings came twice from", lambda d: d.record.twice),
             ("readings are not in order from", lambda d: d.record.late),
         ):
@@ -506,12 +570,17 @@ class Run:
             if found:
                 self._trouble.append(f"{text} {_names(found)}")
         if self._secured and (not self._cheats or self._cheats[0] != self._cheats[1]):
-            self._trouble.append("an attempt to cheat was not refused" if self._cheats else "no attempt to cheat was made")
+            self._trouble.append(
+                "an attempt to cheat was not refused"
+                if self._cheats
+                else "no attempt to cheat was made"
+            )
 
     def _table(self, devices):
         width = max(len("all boards"), *(len(device.name) for device in devices))
         stored = f"  {'in stream':>9}" if self._stream else ""
-        head = f"{'published':>9}  {'received':>8}{stored}  {'lost':>4}  {'commands':>10}   heap used, first and last"
+        head = f"{'published':>9}  {'received':>8}{stored}  {'lost':>4}  {'commands':>10}"
+        head += "   heap used, first and last"
         self._console.line(f"{'':{width}}  {head}", "bold")
         if len(devices) > _SUMMARY_AT_MOST:
             single = [device for device in devices if device.lost or device.disobeyed]
@@ -522,10 +591,14 @@ class Run:
         if len(devices) > 1:
             self._table_line(f"{'all boards':{width}}", devices)
         if self._cheats:
-            self._console.line(f"{self._cheats[1]} of {self._cheats[0]} attempts to cheat were refused.")
+            self._console.line(
+                f"{self._cheats[1]} of {self._cheats[0]} attempts to cheat were refused."
+            )
         unheard = sum(device.published - device.received for device in devices)
         if self._outage and unheard:
-            text = "came while the subscriber itself had no connection: they are in the stream only"
+            text = (
+                "came while the subscriber itself had no connection: they are in the stream only"
+            )
             self._console.line(f"{unheard} of the readings {text}.", "dim")
 
     def _table_line(self, name, devices):
@@ -560,7 +633,10 @@ class Run:
 
 
 def _outage(options):
-    """(When, how long) the server is to be away, in seconds from when all boards are up; None: never."""
+    """(When, how long) the server is to be away, in seconds from when all boards are up.
+
+    None: never.
+    """
     length = options.outage
     if options.server or length == 0:
         return None

@@ -6,9 +6,10 @@
     make run SECURE=1                    over TLS, each board with credentials of its own
     make run SERVER=nats://host:4222     a server that is there already
 
-The server of our own has a JetStream stream of all readings. It is killed in the middle of the run and
-started again a few seconds later; at the end every reading has to be in the stream, once, and in order.
-With SECURE=1 that server knows nobody but this fleet, made for this run, and nobody can be another.
+The server of our own has a JetStream stream of all readings. It is killed in the middle of the run
+and started again a few seconds later; at the end every reading has to be in the stream, once, and
+in order. With SECURE=1 that server knows nobody but this fleet, made for this run, and nobody can
+be another.
 
 Exit code 0 if readings arrived from every board, none was lost or stored twice, and every board
 answered each command and obeyed, and if no attempt to cheat succeeded; 1 otherwise, and what went
@@ -83,13 +84,27 @@ def _address(text):
 def options_from(arguments):
     about = "Simulated boards against a real server, shown by an independent subscriber."
     parser = argparse.ArgumentParser(prog="run.py", description=about)
-    parser.add_argument("--seconds", type=_positive(float), help="end after this time (default: Ctrl-C ends it)")
-    parser.add_argument("--devices", type=_positive(int), default=1, help="how many boards (default: 1)")
-    parser.add_argument("--server", type=_address, help="a server that runs already: nats://host:4222")
-    parser.add_argument("--outage", type=_not_negative, help="seconds that the server is away (0: it stays)")
-    parser.add_argument("--period", type=float, default=1, help="seconds between two readings (default: 1)")
-    parser.add_argument("--secure", action="store_true", help="TLS, and an identity for each board")
-    parser.add_argument("--heap", help=f"heap of a board (default: {HEAP}, with --secure {SECURE_HEAP})")
+    parser.add_argument(
+        "--seconds", type=_positive(float), help="end after this time (default: Ctrl-C ends it)"
+    )
+    parser.add_argument(
+        "--devices", type=_positive(int), default=1, help="how many boards (default: 1)"
+    )
+    parser.add_argument(
+        "--server", type=_address, help="a server that runs already: nats://host:4222"
+    )
+    parser.add_argument(
+        "--outage", type=_not_negative, help="seconds that the server is away (0: it stays)"
+    )
+    parser.add_argument(
+        "--period", type=float, default=1, help="seconds between two readings (default: 1)"
+    )
+    parser.add_argument(
+        "--secure", action="store_true", help="TLS, and an identity for each board"
+    )
+    parser.add_argument(
+        "--heap", help=f"heap of a board (default: {HEAP}, with --secure {SECURE_HEAP})"
+    )
     options = parser.parse_args(arguments)
     options.heap = options.heap or (SECURE_HEAP if options.secure else HEAP)
     if options.secure and options.server:
@@ -113,7 +128,10 @@ def main(arguments=None):
     console = Console()
     signals = Signals()
     try:
-        with tempfile.TemporaryDirectory(prefix="unats-run-") as folder, contextlib.ExitStack() as stack:
+        with (
+            tempfile.TemporaryDirectory(prefix="unats-run-") as folder,
+            contextlib.ExitStack() as stack,
+        ):
             trouble = asyncio.run(_go(options, console, signals, stack, folder))
     except ToolError as error:
         trouble = [str(error)]

@@ -1,10 +1,13 @@
-"""What SECURE=1 adds to a run: a fleet of its own, TLS, an identity for each board, and attempts to cheat.
+"""What SECURE=1 adds to a run: a fleet of its own, TLS, identities, and attempts to cheat.
 
     secured = Secured(folder, ["board-1", "board-2"])
     Server(..., *secured.server_options)
     nats.connect(url, **secured.observer())
-    Board(..., **secured.settings("board-1", url))      after secured.equip("board-1", its folder)
-    await secured.cheat(url, nc, tell)                  how many attempts there were; tell(text, refused) of each
+    secured.equip("board-1", its folder)
+    Board(..., **secured.settings("board-1", url))
+    await secured.cheat(url, nc, tell)
+
+The last one returns how many attempts there were; tell(text, refused) is called of each.
 """
 
 import asyncio
@@ -18,6 +21,7 @@ from pathlib import Path
 
 import nats
 import nats.errors
+
 from tools.fleet import nats_jwt
 from tools.fleet.fleet import STREAM, Fleet
 
@@ -32,7 +36,8 @@ class Secured:
 
     def __init__(self, folder, names):
         self._names = names
-        logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of what nats-py does over TLS
+        # It warns of what nats-py does over TLS.
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
         self._fleet = Fleet.make(Path(folder) / "fleet", [_HOST], names)
 
     @property
@@ -56,7 +61,10 @@ class Secured:
         shutil.copy(self._fleet.folder / "ca.der", folder)
 
     def settings(self, name, url):
-        """The fields of a board's settings, but for its name; `url`: where the server really is."""
+        """The fields of a board's settings, but for its name.
+
+        `url`: where the server really is.
+        """
         fields = self._fleet.settings(name)
         del fields["device"]
         return dict(fields, server=url.replace("nats://", "tls://"))
@@ -66,8 +74,8 @@ class Secured:
     async def cheat(self, url, nc, tell):
         """Try to be somebody else; return how many attempts there were, and tell of each.
 
-        nc: the observer's connection, which has to hear nothing of them. tell(text, refused): called
-        with what was tried and how it ended.
+        nc: the observer's connection, which has to hear nothing of them. tell(text, refused):
+        called with what was tried and how it ended.
         """
         name = self._names[0]
         victim = self._names[1] if len(self._names) > 1 else "another board"
@@ -90,7 +98,10 @@ class Secured:
         return len(outcomes)
 
     async def _as_the_other(self, url, name, victim, observer, heard):
-        """With the credentials of the board `name`: (what was tried, why it was refused or None) for each."""
+        """With the credentials of the board `name`; what came of each attempt.
+
+        A list of (what was tried, why it was refused or None).
+        """
         errors = asyncio.Queue()
         token = victim.replace(" ", "-")
 
@@ -100,14 +111,17 @@ class Secured:
         async def nothing(msg):
             pass
 
-        options = dict(self._as(self._fleet.creds(name)), error_cb=on_error, inbox_prefix=f"_INBOX.{name}")
+        options = dict(
+            self._as(self._fleet.creds(name)), error_cb=on_error, inbox_prefix=f"_INBOX.{name}"
+        )
         async with _connection(url, **options) as nc:
             found = []
             await nc.publish(f"sensors.{token}.{_KIND}", b'{"v":0,"seq":1,"up":0}')
             found.append((f"{name} publishes as {victim}", await _next(errors)))
             await nc.subscribe(f"devices.{token}.>", cb=nothing)
             found.append((f"{name} listens to the commands for {victim}", await _next(errors)))
-            # Somebody else's subject for the answer: the server sends that, whom no permissions bind.
+            # Somebody else's subject for the answer: the server sends that, whom no permissions
+            # bind.
             stored = f"$JS.API.DIRECT.GET.{STREAM}.sensors.{name}.temp"
             await _answered(nc, stored)  # so that this is refused for no other reason
             await nc.publish(stored, b"", reply=f"sensors.{token}.{_KIND}")
@@ -118,9 +132,13 @@ class Secured:
         return found
 
     async def _stranger(self, url):
-        """Credentials that look right, but were not made by the server's operator; why they are refused, or None."""
+        """Credentials that look right, but were not made by the server's operator.
+
+        Why they are refused, or None.
+        """
         user = nats_jwt.Operator("stranger").account("fleet").user(self._names[0])
-        with tempfile.NamedTemporaryFile("w", suffix=".creds", dir=self._fleet.folder) as file:  # 0600
+        folder = self._fleet.folder
+        with tempfile.NamedTemporaryFile("w", suffix=".creds", dir=folder) as file:  # 0600
             file.write(user.creds())
             file.flush()
             errors = []
@@ -143,7 +161,9 @@ class Secured:
             options = json.dumps({"verbose": False, "user": "observer", "pass": "guess"})
             writer.write(f"CONNECT {options}\r\nPING\r\n".encode())
             answer = await asyncio.wait_for(reader.readline(), _WAIT_S)
-            return None if answer.startswith(b"PONG") else answer.decode().strip().strip("-ERR '") or "closed"
+            if answer.startswith(b"PONG"):
+                return None
+            return answer.decode().strip().removeprefix("-ERR ").strip("'") or "closed"
         except OSError:
             return "closed"
         finally:
@@ -154,7 +174,9 @@ class Secured:
 
 @contextlib.asynccontextmanager
 async def _connection(url, **options):
-    nc = await nats.connect(url, allow_reconnect=False, max_reconnect_attempts=1, connect_timeout=_WAIT_S, **options)
+    nc = await nats.connect(
+        url, allow_reconnect=False, max_reconnect_attempts=1, connect_timeout=_WAIT_S, **options
+    )
     try:
         yield nc
     finally:

@@ -18,14 +18,15 @@ from tools.toolchain import LIB, ROOT, ToolError, binary
 
 # A board has 110 KB (ESP32) to 190 KB (Pico) of heap for Python. Words have 64 bits here and heap
 # blocks 32 bytes, twice what a board has; with 32-bit words the client takes 0.7 of what it takes
-# here (`make size`). So 224 KB here are about 157 KB there: less than a Pico has. (An ESP32 is deployed with MPY=1.)
-# Some of it is needed for a moment only: when the client is compiled from .py at the start.
+# here (`make size`). So 224 KB here are about 157 KB there: less than a Pico has. (An ESP32 is
+# deployed with MPY=1.) Some of it is needed for a moment only: when the client is compiled from
+# .py at the start.
 HEAP = "224K"
 
-# With TLS and an identity there are two modules more, and for each signature three others are compiled
-# for the moment. 256 KB may do for that; 288 KB here are about 200 KB there. Once
-# connected some 187 KB are in use, about 130 KB there. (The buffers of TLS are not in this heap, here as
-# on an ESP32; on a Pico they take up to 40 KB of it.)
+# With TLS and an identity there are two modules more, and for each signature three others are
+# compiled for the moment. 256 KB may do for that; 288 KB here are about 200 KB there. Once
+# connected some 187 KB are in use, about 130 KB there. (The buffers of TLS are not in this heap,
+# here as on an ESP32; on a Pico they take up to 40 KB of it.)
 SECURE_HEAP = "288K"
 
 _FIRMWARE = ROOT / "firmware"
@@ -33,8 +34,9 @@ _STOP_S = 3
 _SERVER_START_S = 20
 _TAIL_LINES = 12
 
-# Where the server listens. Not among the ports that systems give to outgoing connections (Linux: from 32768
-# on): while the server is away one of its own boards could get its port, or even connect to itself.
+# Where the server listens. Not among the ports that systems give to outgoing connections (Linux:
+# from 32768 on): while the server is away one of its own boards could get its port, or even
+# connect to itself.
 _PORTS = range(10000, 32000)
 _PORTS_TO_TRY = 10
 _PORT_TAKEN = "address already in use"
@@ -70,7 +72,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if _libc else None,
+                preexec_fn=_die_with_parent if _libc else None,  # noqa: PLW1509  calls libc only
             )
 
     @property
@@ -101,7 +103,9 @@ class Child:
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise ToolError(f"{self.name} did not end within {seconds} s:\n{self.tail()}") from None
+            raise ToolError(
+                f"{self.name} did not end within {seconds} s:\n{self.tail()}"
+            ) from None
 
     def stop(self):
         """End it, by force if it takes too long, and wait until it is gone."""
@@ -131,7 +135,14 @@ class Server(Child):
 
     def _starts(self, folder, port):
         """Whether it listens at the port; False if somebody else does."""
-        command = [binary("nats-server"), "--addr", "127.0.0.1", "--port", str(port), *self._options]
+        command = [
+            binary("nats-server"),
+            "--addr",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            *self._options,
+        ]
         super().__init__("nats-server", folder, command)
         self.url = f"nats://127.0.0.1:{port}"
         return self._await()
@@ -168,7 +179,9 @@ class Board(Child):
     def __init__(self, name, folder, server, heap=HEAP, **settings):
         folder = Path(folder)
         settings = {"server": server, "device": name, **settings}
-        with open(os.open(folder / "settings.json", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        with open(
+            os.open(folder / "settings.json", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w"
+        ) as file:
             json.dump(settings, file)
         env = dict(os.environ, MICROPYPATH=f"{LIB}:{_FIRMWARE}:.frozen")
         self._asleep = folder / "asleep"
@@ -177,7 +190,7 @@ class Board(Child):
 
     @property
     def asleep_s(self):
-        """For how many seconds it sleeps from its end on, or None if it has not ended by itself, asleep."""
+        """For how many seconds it sleeps from its end on; None if it has not ended asleep."""
         if self.ended != 0 or not self._asleep.exists():
             return None
         return int(self._asleep.read_text()) / 1000

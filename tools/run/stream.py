@@ -13,7 +13,9 @@ class Stream:
         self._js = nc.jetstream()
 
     async def make(self):
-        await self._js.add_stream(StreamConfig(name=_NAME, subjects=[_SUBJECTS], allow_direct=True))
+        await self._js.add_stream(
+            StreamConfig(name=_NAME, subjects=[_SUBJECTS], allow_direct=True)
+        )
 
     async def count(self):
         """How many messages it holds."""
@@ -21,7 +23,7 @@ class Stream:
         return info.state.messages
 
     async def read(self, take):
-        """Call take(msg) for each message that it holds, in its order, and for those that still come."""
+        """Call take(msg) for each message that it holds, in its order, and for those to come."""
 
         async def handle(msg):
             take(msg)
@@ -30,7 +32,10 @@ class Stream:
 
 
 class Record:
-    """What a board has in the stream: `seqs` of each kind, how many came `twice`, or out of order (`late`)."""
+    """What a board has in the stream: `seqs` of each kind, how many came `twice` or `late`.
+
+    Late is what comes after something that was taken later.
+    """
 
     def __init__(self):
         self.seqs = {}
@@ -38,7 +43,10 @@ class Record:
         self._last = ""
 
     def take(self, kind, seq, message_id):
-        """Take the next message. A board's message ids grow with the order in which it took its readings."""
+        """Take the next message.
+
+        A board's message ids grow with the order in which it took its readings.
+        """
         self.count += 1
         seqs = self.seqs.setdefault(kind, set())
         self.twice += seq in seqs
@@ -48,4 +56,6 @@ class Record:
 
     def missing(self, tops):
         """How many readings it lacks, of those up to the given seq of each kind."""
-        return sum(top - sum(seq <= top for seq in self.seqs.get(kind, ())) for kind, top in tops.items())
+        return sum(
+            top - sum(seq <= top for seq in self.seqs.get(kind, ())) for kind, top in tops.items()
+        )

@@ -38,12 +38,17 @@ _RUNS = 3
 _COLUMNS = ("lines", "mpy", "armv6m", "xtensawin", "heap64", "heap32")
 _HEAP = ("heap64", "heap32")
 _LAYOUT_TOKENS = (
-    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
 )
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-# --- counting -----------------------------------------------------------------------------------
+# --- counting
 
 
 def _docstring_spans(tree):
@@ -59,7 +64,9 @@ def code_lines(source):
     lines = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         first, last = token.start[0], token.end[0]
-        is_docstring = token.type == tokenize.STRING and any(a <= first and last <= b for a, b in spans)
+        is_docstring = token.type == tokenize.STRING and any(
+            a <= first and last <= b for a, b in spans
+        )
         if token.type not in _LAYOUT_TOKENS and not is_docstring:
             lines.update(range(first, last + 1))
     return len(lines)
@@ -69,7 +76,11 @@ def modules():
     """Names of the modules of lib/unats: the core's first, then what it loads, then the features."""
     found = sorted(path.stem for path in PACKAGE.glob("*.py"))
     loaded = loaded_modules()
-    return [*CORE, *(name for name in found if name in loaded and name not in CORE), *(name for name in found if name not in loaded)]
+    return [
+        *CORE,
+        *(name for name in found if name in loaded and name not in CORE),
+        *(name for name in found if name not in loaded),
+    ]
 
 
 def loaded_modules():
@@ -96,7 +107,11 @@ def imports(source):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             names.update([node.module] if node.module else [alias.name for alias in node.names])
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            pending.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, ast.ExceptHandler)))
+            pending.extend(
+                child
+                for child in ast.iter_child_nodes(node)
+                if isinstance(child, (ast.stmt, ast.ExceptHandler))
+            )
     return names
 
 
@@ -116,7 +131,7 @@ def import_order(names):
     return order + ["__init__"]
 
 
-# --- weighing -----------------------------------------------------------------------------------
+# --- weighing
 
 
 def _stage(folder, names, package_stub):
@@ -143,11 +158,16 @@ def _run_steps(command, steps, folder):
     garbage. (Paths and the environment end up on the heap too, so neither is the caller's.)
     """
     (Path(folder) / "steps.json").write_text(json.dumps(steps))
-    return [min(reading) for reading in zip(*(_run_once(command, len(steps), folder) for _ in range(_RUNS)))]
+    return [
+        min(reading)
+        for reading in zip(*(_run_once(command, len(steps), folder) for _ in range(_RUNS)))
+    ]
 
 
 def _run_once(command, steps, folder):
-    done = subprocess.run(command, cwd=folder, env={"HOME": "/"}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=folder, env={"HOME": "/"}, capture_output=True, text=True, timeout=120
+    )
     lines = done.stdout.split()
     if done.returncode or len(lines) != steps + 1 or not all(line.isdigit() for line in lines):
         raise ToolError(f"measuring the heap failed:\n{done.stdout}{done.stderr}")
@@ -160,7 +180,11 @@ def _heap64(steps, folder):
 
 
 def _heap32(steps, folder):
-    return _run_steps([toolchain.node(), str(HERE / "steps.mjs"), toolchain.wasm_port(), str(HERE)], steps, folder)
+    return _run_steps(
+        [toolchain.node(), str(HERE / "steps.mjs"), toolchain.wasm_port(), str(HERE)],
+        steps,
+        folder,
+    )
 
 
 def _each_module(run, names):
@@ -168,7 +192,9 @@ def _each_module(run, names):
     order = import_order(names)
     with tempfile.TemporaryDirectory() as folder:
         _stage(folder, names, package_stub=True)
-        steps = ["import unats"] + ["import unats." + name.replace("__init__", "_package") for name in order]
+        steps = ["import unats"] + [
+            "import unats." + name.replace("__init__", "_package") for name in order
+        ]
         heap = run(steps, folder)
     return {name: heap[i + 2] - heap[i + 1] for i, name in enumerate(order)}
 
@@ -219,7 +245,7 @@ def _total(rows, names):
     return {column: sum(rows[name][column] for name in names) for column in _COLUMNS}
 
 
-# --- showing and checking -----------------------------------------------------------------------
+# --- showing and checking
 
 
 def show(table):
@@ -247,9 +273,15 @@ def show(table):
     line("import", table["import"])
     line("connected", table["client"])
     lines.append("")
-    lines.append(f"Bytes, but for the lines. {table['mpy-cross']}. `loaded`: the core with the modules that it")
-    lines.append("imports (of which `plain` only without a native emitter). `import`: heap taken by `import unats`;")
-    lines.append("`connected`: by that and a connected client with 1 KB buffers and one subscription, all included.")
+    lines.append(
+        f"Bytes, but for the lines. {table['mpy-cross']}. `loaded`: the core with the modules that it"
+    )
+    lines.append(
+        "imports (of which `plain` only without a native emitter). `import`: heap taken by `import unats`;"
+    )
+    lines.append(
+        "`connected`: by that and a connected client with 1 KB buffers and one subscription, all included."
+    )
     return "\n".join(lines)
 
 
@@ -257,16 +289,28 @@ def differences(committed, measured):
     """What a measurement has that the committed table has not, as lines of text; empty when they agree."""
     found = []
     if committed["mpy-cross"] != measured["mpy-cross"]:
-        found.append(f"mpy-cross is {measured['mpy-cross']!r}, the table was made with {committed['mpy-cross']!r}")
-    rows = [(name, committed["modules"].get(name), row) for name, row in measured["modules"].items()]
-    rows += [(name, row, None) for name, row in committed["modules"].items() if name not in measured["modules"]]
+        found.append(
+            f"mpy-cross is {measured['mpy-cross']!r}, the table was made with {committed['mpy-cross']!r}"
+        )
+    rows = [
+        (name, committed["modules"].get(name), row) for name, row in measured["modules"].items()
+    ]
+    rows += [
+        (name, row, None)
+        for name, row in committed["modules"].items()
+        if name not in measured["modules"]
+    ]
     rows += [(name, committed[name], measured[name]) for name in ("import", "client")]
     for name, old, new in rows:
         if old is None or new is None:
-            found.append(f"{name}: {'not in the table' if old is None else 'in the table, but gone'}")
+            found.append(
+                f"{name}: {'not in the table' if old is None else 'in the table, but gone'}"
+            )
             continue
         for column in new:
-            slack = max(HEAP_TOLERANCE, HEAP_TOLERANCE_SHARE * old[column]) if column in _HEAP else 0
+            slack = (
+                max(HEAP_TOLERANCE, HEAP_TOLERANCE_SHARE * old[column]) if column in _HEAP else 0
+            )
             if abs(old[column] - new[column]) > slack:
                 found.append(f"{name}: {column} is {new[column]}, the table says {old[column]}")
     return found
@@ -275,7 +319,11 @@ def differences(committed, measured):
 def excesses(table):
     """Which limits the table breaks, as lines of text."""
     lines = table["core"]["lines"]
-    return [f"the core has {lines} code lines; it is to stay under {CORE_LINES}"] if lines >= CORE_LINES else []
+    return (
+        [f"the core has {lines} code lines; it is to stay under {CORE_LINES}"]
+        if lines >= CORE_LINES
+        else []
+    )
 
 
 def _write(table):
@@ -283,7 +331,9 @@ def _write(table):
     parts = []
     for key, value in table.items():
         if key == "modules":
-            rows = ",\n".join(f"    {json.dumps(name)}: {json.dumps(row)}" for name, row in value.items())
+            rows = ",\n".join(
+                f"    {json.dumps(name)}: {json.dumps(row)}" for name, row in value.items()
+            )
             parts.append(f'  "modules": {{\n{rows}\n  }}')
         else:
             parts.append(f"  {json.dumps(key)}: {json.dumps(value)}")
@@ -291,9 +341,13 @@ def _write(table):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="compare with the committed table")
-    parser.add_argument("--write", action="store_true", help="make the measurement the committed table")
+    parser.add_argument(
+        "--write", action="store_true", help="make the measurement the committed table"
+    )
     options = parser.parse_args(argv)
     try:
         table = measure()

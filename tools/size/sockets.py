@@ -7,9 +7,10 @@ takes whatever is written and answers each PING with PONG. One connection at a t
 import sys
 
 _INFO = (
-    b'INFO {"server_id":"NDJWZ3QPS2ZTCGBTPBYMPEXYS5JTTRRRXQMDYUO5SQJCR4VG7S4X3CKG","server_name":"scripted",'
-    b'"version":"2.15.1","proto":1,"go":"go1.26.0","host":"127.0.0.1","port":4222,"headers":true,'
-    b'"max_payload":1048576,"client_id":7,"client_ip":"127.0.0.1","xkey":""} \r\n'
+    b'INFO {"server_id":"NDJWZ3QPS2ZTCGBTPBYMPEXYS5JTTRRRXQMDYUO5SQJCR4VG7S4X3CKG",'
+    b'"server_name":"scripted","version":"2.15.1","proto":1,"go":"go1.26.0","host":"127.0.0.1",'
+    b'"port":4222,"headers":true,"max_payload":1048576,"client_id":7,"client_ip":"127.0.0.1",'
+    b'"xkey":""} \r\n'
 )
 
 AF_INET = 2

@@ -1,8 +1,8 @@
 """micro-nats, on asyncio.
 
-written: publish(wait=True), which returns when the stream has been drained. confirmed: that, then a
-PING, and waiting until the client has seen the PONG. coalesced: publish() without waiting starts a
-task each, so the loop gets its turn after every 16 messages or 16 KB; at the end one PING.
+written: publish(wait=True), which returns when the stream has been drained. confirmed: that, then
+a PING, and waiting until the client has seen the PONG. coalesced: publish() without waiting starts
+a task each, so the loop gets its turn after every 16 messages or 16 KB; at the end one PING.
 
 It imports `logging`, `base64` and `datetime`, which MicroPython does not bring along: those in the
 folder `missing` do nothing, which is to its advantage.

@@ -1,9 +1,9 @@
 """umqtt.simple over nats-server's MQTT, QoS 0.
 
-It has no buffer of its own: publish() writes each message to the socket, in four pieces. written and
-coalesced are therefore the same calls, the latter with one answer awaited at the end. confirmed:
-publish(), then ping(), and wait_msg() until the server's answer to it, which as in NATS comes after
-everything sent before has been taken in.
+It has no buffer of its own: publish() writes each message to the socket, in four pieces. written
+and coalesced are therefore the same calls, the latter with one answer awaited at the end.
+confirmed: publish(), then ping(), and wait_msg() until the server's answer to it, which as in NATS
+comes after everything sent before has been taken in.
 """
 
 from umqtt.simple import MQTTClient

@@ -1,4 +1,4 @@
-"""umqtt.simple with QoS 1: each publish() waits for the server's PUBACK, so there is only `confirmed`."""
+"""umqtt.simple with QoS 1: publish() waits for the server's PUBACK; there is `confirmed` only."""
 
 import with_umqtt
 

@@ -49,7 +49,12 @@ class Driver:
             poll(0)
 
     def confirmed(self, count):
-        publish, flush, subject, payload = self.nc.publish, self.nc.flush, self.subject, self.payload
+        publish, flush, subject, payload = (
+            self.nc.publish,
+            self.nc.flush,
+            self.subject,
+            self.payload,
+        )
         for _ in range(count):
             publish(subject, payload)
             flush(_WAIT_MS)

@@ -1,4 +1,4 @@
-"""Sends readings with this client and its outbox, as a board that has just woken does: PORT MODE COUNT.
+"""Sends readings with this client and its outbox, as a board does that woke: PORT MODE COUNT.
 
 MODE: "early" with CONNECT, "stream" after it, both confirmed by a JetStream stream; or "none".
 """
