@@ -42,8 +42,8 @@ run: $(BASE)
 # All of them, whatever the first one finds.
 lint: $(BASE)
 	@found=0; \
-	build/venv/bin/ruff check --quiet . || found=1; \
-	build/venv/bin/ruff format --check --quiet . || found=1; \
+	build/venv/bin/ruff check --quiet --output-format concise . || found=1; \
+	build/venv/bin/ruff format --check --quiet --output-format concise . || found=1; \
 	build/venv/bin/codespell || found=1; \
 	exit $$found
 

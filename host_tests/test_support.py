@@ -1,16 +1,18 @@
 """The tests' own tools: servers that really start and die, interpreters that really report."""
 
 import queue
+import re
 import signal
 import socket
 import time
 
 import pytest
 
-from support.interpreters import run_micropython, run_suite, run_wasm32
+from support.interpreters import run_micropython, run_plain, run_suite, run_wasm32
 from support.nats_server import NatsServer
+from support.paths import LIB
 from support.proxy import Proxy
-from test_device_suites import count, runs_on_wasm32
+from test_device_suites import count, interpreters
 
 
 def _first_line(port):
@@ -270,6 +272,21 @@ def test_wasm_port_has_32_bit_words_and_reports_the_end_of_scripts(tmp_path):
     assert run_wasm32("--no-such-option").code == 2
 
 
+# A function in machine code has no name to show.
+_MACHINE_CODE = """
+import unats.kernels
+print(sum(repr(getattr(unats.kernels, name)) == "<function>" for name in %r))
+"""
+
+
+def test_the_plain_flavour_has_no_machine_code(tmp_path):
+    script = tmp_path / "script.py"
+    functions = re.findall(r"^def (\w+)", (LIB / "unats/kernels.py").read_text(), re.MULTILINE)
+    script.write_text(_MACHINE_CODE % functions)
+    assert int(run_micropython(script).check()) > 0
+    assert run_plain(script).check() == run_wasm32(script).check() == "0\n"
+
+
 _SUITE = """
 import unittest
 class T(unittest.TestCase):
@@ -281,7 +298,7 @@ unittest.main()
 """
 
 
-@pytest.mark.parametrize("run", [run_micropython, run_wasm32])
+@pytest.mark.parametrize("run", [run_micropython, run_plain, run_wasm32])
 @pytest.mark.parametrize("value, code, ran", [(1, 0, 2), (2, 1, 0)])
 def test_suites_fail_and_pass_by_their_exit_code(run, value, code, ran, tmp_path):
     path = tmp_path / "suite.py"
@@ -290,17 +307,20 @@ def test_suites_fail_and_pass_by_their_exit_code(run, value, code, ran, tmp_path
     assert (result.code, count(result.output)) == (code, (ran, 0)), repr(result)
 
 
-@pytest.mark.parametrize("interpreter", ["unix", "wasm32"])
+@pytest.mark.parametrize("interpreter", ["unix", "plain", "wasm32"])
 def test_a_suite_that_is_missing_fails(interpreter):
     result = run_suite("test_no_such_suite", interpreter)
     assert result.code == 1 and "ImportError" in result.output
 
 
 def test_suites_say_what_they_need():
-    assert not runs_on_wasm32("import a\nNEEDS_SOCKETS = True\n")
-    assert not runs_on_wasm32("NEEDS_SOCKETS = False\nNEEDS_VIPER = True\n")
-    assert runs_on_wasm32("import a\nNEEDS_SOCKETS = False\n")
-    assert runs_on_wasm32("def f():\n    NEEDS_SOCKETS = True\n")
+    everywhere = ["unix", "plain", "wasm32"]
+    assert interpreters("import a\nNEEDS_SOCKETS = True\n") == ["unix", "plain"]
+    assert interpreters("NEEDS_SOCKETS = False\nNEEDS_VIPER = True\n") == ["unix"]
+    assert interpreters("import a\nNEEDS_SOCKETS = False\n") == everywhere
+    assert interpreters("def f():\n    NEEDS_SOCKETS = True\n") == everywhere
+    with pytest.raises(AssertionError, match="NEEDS_A_MIRACLE"):
+        interpreters("NEEDS_A_MIRACLE = True\n")
 
 
 def test_tests_that_ran_and_were_skipped_are_counted():

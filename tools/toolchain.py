@@ -4,6 +4,7 @@ Everything lives under `build/` (made by `make env`); `UNATS_BUILD` names anothe
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -22,8 +23,8 @@ BUILD = Path(os.environ.get("UNATS_BUILD", ROOT / "build"))
 PEERS = BUILD / "peers"
 WASM = BUILD / "npm/node_modules/@micropython/micropython-webassembly-pyscript/micropython.mjs"
 
-# Decorators that ask for machine code; a line of kernels.py holds nothing else beside one.
-_NATIVE = re.compile(r"^(\s*)@micropython\.(viper|native)\s*$", re.MULTILINE)
+# Decorators that ask for machine code; wasm.mjs takes out the same.
+_NATIVE = re.compile(r"^([ \t]*)@(micropython\.)?(viper|native)[ \t]*(#.*)?$", re.MULTILINE)
 _SERVER_START_S = 20
 
 
@@ -59,6 +60,27 @@ def strip_native(source):
     The numbers of the lines stay.
     """
     return _NATIVE.sub(r"\1", source)
+
+
+@functools.cache
+def plain_lib():
+    """Path of lib/ in the plain flavour, without machine code: a copy in build/, brought up to date.
+
+    Several may do that at a time.
+    """
+    target = BUILD / "plain"
+    wanted = {target / path.relative_to(LIB): path for path in LIB.rglob("*.py")}
+    for copy, path in wanted.items():
+        source = strip_native(path.read_text())
+        if not copy.exists() or copy.read_text() != source:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=copy.parent, delete=False) as draft:
+                draft.write(source)
+            os.replace(draft.name, copy)
+    for copy in target.rglob("*.py"):
+        if copy not in wanted:
+            copy.unlink(missing_ok=True)
+    return target
 
 
 def mpy_cross_version():
