@@ -15,12 +15,13 @@ import threading
 
 import pytest
 
+import unats
 from fake_board import FakeBoard
 from tools import deploy, package, toolchain
 
 DEPLOY = [sys.executable, "-m", "tools.deploy"]
 MICROPYTHON = toolchain.binary("micropython")
-LIBRARY = sorted(path.name for path in toolchain.PACKAGE.glob("*.py"))
+LIBRARY = toolchain.library()
 BYTECODE_ONLY = 0x0306  # a board that loads .mpy 6.3, without machine code
 
 
@@ -96,7 +97,8 @@ def test_mpy_deployment_runs_with_machine_code_for_the_board(server, settings, f
         done = run(board, settings, "--mpy")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "kernels for x64" in done.stdout
-        assert {path.suffix for path in (flash / "lib/unats").iterdir()} == {".mpy"}
+        suffixes = {path.suffix for path in (flash / "lib").rglob("*") if path.is_file()}
+        assert suffixes == {".mpy"}
         assert sorted(path.name for path in flash.glob("*.py")) == ["boot.py", "main.py"]
         kernels = (flash / "lib/unats/kernels.mpy").read_bytes()
         assert kernels[2] >> 2 == deploy.ARCHITECTURES.index("x64")
@@ -125,6 +127,10 @@ def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, fla
     with FakeBoard(MICROPYTHON, flash) as board:
         assert run(board, settings).returncode == 0
         (flash / "lib/unats/gone.py").write_text("")
+        for folder in ("lib/unats/gone", "lib/unats/mine"):
+            (flash / folder).mkdir()
+            (flash / folder / "gone.mpy").write_text("")
+        (flash / "lib/unats/mine/notes.txt").write_text("")
         (flash / "lib/other.py").write_text("")
         (flash / "mine.py").write_text("")
         assert run(board, settings, "--mpy").returncode == 0
@@ -139,7 +145,9 @@ def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, fla
     )
     assert "lib/unats/client.py" in plain and not [path for path in plain if path.endswith(".mpy")]
     for files in (compiled, plain):
-        assert "lib/unats/gone.py" not in files and {"lib/other.py", "mine.py"} <= set(files)
+        assert not [path for path in files if "gone" in path]
+        assert {"lib/other.py", "lib/unats/mine/notes.txt", "mine.py"} <= set(files)
+    assert not (flash / "lib/unats/gone").exists()
 
 
 def test_a_running_application_is_replaced(server, settings, flash):
@@ -249,15 +257,40 @@ def repository():
 
 
 def assert_installed(folder):
-    assert tree(folder) == [f"unats/{name}" for name in LIBRARY]
+    assert tree(folder) == LIBRARY
     for name in LIBRARY:
-        assert (folder / "unats" / name).read_bytes() == (toolchain.PACKAGE / name).read_bytes()
+        assert (folder / name).read_bytes() == (toolchain.LIB / name).read_bytes()
 
 
 def test_package_json_lists_the_files_of_the_library_and_no_others():
     listed = json.loads((toolchain.ROOT / "package.json").read_text())
-    assert listed["urls"] == [[f"unats/{name}", f"lib/unats/{name}"] for name in LIBRARY]
+    assert listed["urls"] == [[name, f"lib/{name}"] for name in LIBRARY]
     assert listed == package.content(), "make package writes it anew"
+
+
+def test_the_version_is_said_once_and_is_the_librarys_own():
+    assert package.version() == unats.__version__
+
+
+def test_a_version_that_is_said_twice_or_not_at_all_is_found(tmp_path):
+    (tmp_path / "auth").mkdir()
+    (tmp_path / "__init__.py").write_text('__version__ = "1.2.3"\n')
+    assert package.version(tmp_path) == "1.2.3"
+    (tmp_path / "auth" / "__init__.py").write_text('VERSION = "1.2.3"\n')
+    with pytest.raises(toolchain.ToolError, match="2 times"):
+        package.version(tmp_path)
+    (tmp_path / "__init__.py").write_text("")
+    (tmp_path / "auth" / "__init__.py").write_text("")
+    with pytest.raises(toolchain.ToolError, match="0 times"):
+        package.version(tmp_path)
+
+
+def test_files_of_sub_packages_belong_to_the_library(tmp_path):
+    (tmp_path / "auth").mkdir()
+    for name in ("__init__.py", "auth/nkey.py", "auth/__init__.py", "notes.txt"):
+        (tmp_path / name).write_text("")
+    names = ["unats/__init__.py", "unats/auth/__init__.py", "unats/auth/nkey.py"]
+    assert toolchain.library(tmp_path) == names
 
 
 def test_mip_on_micropython_installs_the_library(repository, tmp_path):
@@ -322,6 +355,4 @@ def test_mip_finds_every_file_from_a_repository_address(monkeypatch, spec, versi
     monkeypatch.setattr(mip.urllib.request, "urlopen", urlopen)
     board = Board()
     mip._install_package(board, spec, None, "/lib", version, mpy=True)
-    assert board.files == {
-        f"/lib/unats/{name}": (toolchain.PACKAGE / name).read_bytes() for name in LIBRARY
-    }
+    assert board.files == {f"/lib/{name}": (toolchain.LIB / name).read_bytes() for name in LIBRARY}

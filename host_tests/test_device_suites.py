@@ -1,4 +1,4 @@
-"""Every suite in device/ on MicroPython: the Unix port, the same in the plain flavour, 32-bit words.
+"""Every suite in device/ on MicroPython: the Unix port, the plain flavour, and 32-bit words.
 
 Plain: lib/ without the decorators that ask for machine code. With 32-bit words there are no
 sockets, and on neither of these two is there viper: a suite that needs them says so by

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tools import toolchain
 from tools.fleet.board import for_board, forgetting
-from tools.toolchain import PACKAGE, ROOT, ToolError
+from tools.toolchain import PACKAGE, ROOT, ToolError, library
 
 FIRMWARE = ROOT / "firmware"
 STARTERS = ("boot.py", "main.py")
@@ -50,10 +50,19 @@ for folder in folders:
         os.mkdir(folder)
     except OSError:
         pass
-for name in os.listdir('lib/unats'):
-    path = 'lib/unats/' + name
-    if path not in keep and (name.endswith('.py') or name.endswith('.mpy')):
-        remove(path)
+def clear(folder):
+    for name in os.listdir(folder):
+        path = folder + '/' + name
+        if os.stat(path)[0] & 0x4000:
+            clear(path)
+            if path not in folders:
+                try:
+                    os.rmdir(path)
+                except OSError:
+                    pass
+        elif path not in keep and (name.endswith('.py') or name.endswith('.mpy')):
+            remove(path)
+clear('lib/unats')
 for path in keep:
     stem = path.rsplit('.', 1)[0]
     for twin in (stem + '.py', stem + '.mpy'):
@@ -83,7 +92,8 @@ class Mpy:
         if self.version != emitted[0]:
             raise ToolError(
                 f"the board loads .mpy version {self.version}, "
-                f"mpy-cross makes version {emitted[0]}: update the board's firmware, or deploy without MPY=1"
+                f"mpy-cross makes version {emitted[0]}: update the board's firmware, "
+                "or deploy without MPY=1"
             )
         return self.arch if self.sub == emitted[1] else None
 
@@ -103,7 +113,7 @@ def check_settings(path):
 
 def sources():
     """Python files as they lie on the board: {path on the board: path here}, the starters last."""
-    files = {f"lib/unats/{path.name}": path for path in sorted(PACKAGE.glob("*.py"))}
+    files = {f"lib/{name}": PACKAGE.parent / name for name in library(PACKAGE)}
     application = sorted(FIRMWARE.rglob("*.py"), key=lambda path: (path.name == "main.py", path))
     files.update((path.relative_to(FIRMWARE).as_posix(), path) for path in application)
     return files

@@ -54,6 +54,13 @@ def wasm_port():
     return str(WASM)
 
 
+def library(package=PACKAGE):
+    """The library's files as mip and boards name them: ["unats/__init__.py", ...], in order."""
+    return sorted(
+        f"unats/{path.relative_to(package).as_posix()}" for path in package.rglob("*.py")
+    )
+
+
 def strip_native(source):
     """Source without the viper and native decorators: what a port without an emitter runs.
 
@@ -64,9 +71,9 @@ def strip_native(source):
 
 @functools.cache
 def plain_lib():
-    """Path of lib/ in the plain flavour, without machine code: a copy in build/, brought up to date.
+    """Path of lib/ in the plain flavour, without machine code: a copy in build/.
 
-    Several may do that at a time.
+    It is brought up to date here, which several may do at a time.
     """
     target = BUILD / "plain"
     wanted = {target / path.relative_to(LIB): path for path in LIB.rglob("*.py")}
