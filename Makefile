@@ -4,6 +4,7 @@ PYTHON ?= python3
 PY = build/venv/bin/python
 BASE = build/base.stamp
 BENCH = build/bench.stamp
+VALGRIND = build/valgrind.stamp
 
 .PHONY: help env run lint format test soak bench wire size package deploy fleet credentials repl clean
 .DELETE_ON_ERROR:
@@ -14,7 +15,7 @@ help:
 	@echo 'make format   the one formatter, over everything'
 	@echo 'make test     lint, and all tests but the long ones    [ARGS="-k name"]'
 	@echo 'make soak     the long tests                           [ARGS=...]'
-	@echo 'make bench    speed and heap against other clients     [ARGS=...]'
+	@echo 'make bench    instructions, heap, rates; beside others   [ARGS=--full]'
 	@echo 'make wire     round trips, segments and bytes of a wake, against umqtt.simple'
 	@echo 'make size     code lines, flash and heap per module    [ARGS=...]'
 	@echo 'make package  package.json, after a file of lib/unats has come or gone'
@@ -34,6 +35,10 @@ $(BASE): tools/env.sh tools/requirements.txt
 $(BENCH): $(BASE) tools/requirements-bench.txt
 	@PYTHON='$(PYTHON)' tools/env.sh bench
 
+# Nothing, where the machine has it; without a stamp where there is none to be had.
+$(VALGRIND): tools/env.sh
+	@tools/env.sh valgrind
+
 run: $(BASE)
 	@$(PY) -m tools.run.run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DEVICES),--devices $(DEVICES)) \
 		$(if $(SERVER),--server $(SERVER)) $(if $(OUTAGE),--outage $(OUTAGE)) \
@@ -51,13 +56,13 @@ format: $(BASE)
 	@build/venv/bin/ruff check --quiet --select I --fix .
 	@build/venv/bin/ruff format --quiet .
 
-test: lint $(BASE)
+test: lint $(BASE) $(VALGRIND)
 	@$(PY) -m pytest -n 2 -m 'not soak' $(ARGS)
 
 soak: $(BASE)
 	@$(PY) -m pytest -m soak -s $(ARGS)
 
-bench: $(BENCH)
+bench: $(BENCH) $(VALGRIND)
 	@$(PY) -m tools.bench.bench $(ARGS)
 
 wire: $(BENCH)

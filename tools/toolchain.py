@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -59,6 +60,18 @@ def library(package=PACKAGE):
     return sorted(
         f"unats/{path.relative_to(package).as_posix()}" for path in package.rglob("*.py")
     )
+
+
+def valgrind():
+    """(command line, environment) of valgrind, the machine's or the one in build/."""
+    if shutil.which("valgrind"):
+        return ["valgrind"], {}
+    own = BUILD / "valgrind/usr"
+    if not (own / "bin/valgrind").exists():
+        raise ToolError(f"valgrind is not on the PATH and not in {BUILD}: run `make bench`")
+    # Debian has moved its parts about once.
+    (folder,) = {path.parent for path in own.glob("lib*/**/callgrind-*-linux")}
+    return [str(own / "bin/valgrind")], {"VALGRIND_LIB": str(folder)}
 
 
 def strip_native(source):

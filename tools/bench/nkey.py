@@ -4,7 +4,7 @@
 
 - time: from_seed(), the public key and a signature, the best of several, on the Unix port;
 - instructions: the same under `valgrind --tool=callgrind`, which counts what the interpreter
-  executes and repeats almost exactly (left out with --quick, or without valgrind);
+  executes and repeats almost exactly (left out with --quick);
 - operations: what SHA-512 of a block, a multiple of the base point and an inversion do, by
   rewriting every operator of the modules to count itself: on small ints (31 bits, as on a board),
   and on integers on the heap;
@@ -17,7 +17,6 @@ import argparse
 import ast
 import collections
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,8 @@ from tools import toolchain
 from tools.toolchain import PACKAGE, ToolError
 
 MODULES = ("sha512", "ed25519", "nkey")
+(_HOME,) = (path.parent for path in PACKAGE.rglob("nkey.py"))  # the package, or one inside it
+_DOTTED = ".".join(_HOME.relative_to(PACKAGE.parent).parts)
 # Of the bytes 1 to 32: nobody's.
 SEED = "SUAACAQDAQCQMBYIBEFAWDANBYHRAEISCMKBKFQXDAMRUGY4DUPB6IC5CQ"
 NONCE = "PXoWU7zWAMt75FY"
@@ -34,7 +35,7 @@ SMALL_INT = 1 << 30  # small ints of 32-bit words are below, and not below its n
 ROUNDS = 20  # of timing
 STEP = 256  # bytes, of the bisection
 
-IMPORT = "import unats.nkey as nkey"
+IMPORT = f"import {_DOTTED}.nkey as nkey"
 MAKE = f"key = nkey.from_seed({SEED!r})"
 PUBLIC = "key.public"
 SIGN = f"key.sign({NONCE!r})"
@@ -52,19 +53,22 @@ CALLS = {
 
 def stage(folder):
     """The modules as .mpy, in a package without the client."""
-    package = Path(folder) / "unats"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
+    package = Path(folder)
+    for part in _DOTTED.split("."):
+        package /= part
+        package.mkdir()
+        (package / "__init__.py").write_text("")
     for name in MODULES:
-        source = (PACKAGE / f"{name}.py").read_text()
+        source = (_HOME / f"{name}.py").read_text()
         (package / f"{name}.mpy").write_bytes(toolchain.compile_mpy(source, f"{name}.py"))
 
 
-def unix(folder, script, options=(), prefix=()):
+def unix(folder, script, options=(), prefix=(), env=None):
     """Runs a script on the Unix port; what subprocess.run() returns."""
     command = [*prefix, toolchain.binary("micropython"), *options, "-c", script]
     # A Python script starts the interpreter: keep its own instructions from varying.
-    env = {**os.environ, "MICROPYPATH": f"{folder}:.frozen", "PYTHONHASHSEED": "0"}
+    own = {"MICROPYPATH": f"{folder}:.frozen", "PYTHONHASHSEED": "0"}
+    env = {**os.environ, **(env or {}), **own}
     return subprocess.run(command, env=env, capture_output=True, text=True)
 
 
@@ -99,8 +103,9 @@ def instructions(folder, call, before):
 
     def run(times):
         script = "%s\nfor _ in range(%d):\n    %s\n    %s" % (IMPORT, times, before, call)
-        prefix = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
-        done = unix(folder, script, prefix=prefix)
+        command, env = toolchain.valgrind()
+        options = ("--tool=callgrind", "--callgrind-out-file=/dev/null")
+        done = unix(folder, script, prefix=(*command, *options), env=env)
         collected = [line for line in done.stderr.splitlines() if "Collected" in line]
         if done.returncode or not collected:
             raise ToolError(f"counting failed:\n{done.stdout}{done.stderr}")
@@ -166,7 +171,7 @@ def counted(name, counts, package):
         return _OPERATORS[operator](left, right)
 
     tree = ast.fix_missing_locations(
-        _Counted().visit(ast.parse((PACKAGE / f"{name}.py").read_text()))
+        _Counted().visit(ast.parse((_HOME / f"{name}.py").read_text()))
     )
     for node in list(tree.body):
         if isinstance(node, ast.ImportFrom) and node.level:  # given in `package` instead
@@ -221,9 +226,10 @@ import fs from "fs";
 const [folder, port, ...steps] = process.argv.slice(1);
 const { loadMicroPython } = await import(port);
 const mp = await loadMicroPython({ heapsize: 8 * 1024 * 1024 });
-mp.FS.mkdirTree("/lib/unats");
-for (const file of fs.readdirSync(folder + "/unats"))
-  mp.FS.writeFile("/lib/unats/" + file, fs.readFileSync(folder + "/unats/" + file));
+for (const file of fs.readdirSync(folder, { recursive: true })) {
+  if (fs.statSync(folder + "/" + file).isDirectory()) mp.FS.mkdirTree("/lib/" + file);
+  else mp.FS.writeFile("/lib/" + file, fs.readFileSync(folder + "/" + file));
+}
 mp.runPython("import gc, sys\\nsys.path[:] = ['/lib']\\n_before = _total = 0");
 // This port collects as each call from outside returns, and only then.
 for (const step of steps) {
@@ -237,7 +243,7 @@ for (const step of steps) {
 
 # Step: its name in the report.
 _HEAP_STEPS = {
-    IMPORT: "import unats.nkey",
+    IMPORT: f"import {_DOTTED}.nkey",
     MAKE: "from_seed (imports the arithmetic)",
     PUBLIC: "public key",
     SIGN: "signature",
@@ -279,16 +285,16 @@ def smallest_heap(folder, script):
 # --- report
 
 
-def report_sizes(folder):
+def report_sizes():
     print("flash, bytes of .mpy (bytecode) and of .py")
     for name in MODULES:
-        mpy = (Path(folder) / f"unats/{name}.mpy").stat().st_size
-        source = (PACKAGE / f"{name}.py").stat().st_size
+        source = _HOME / f"{name}.py"
+        mpy = len(toolchain.compile_mpy(source.read_text(), source.name))
+        source = source.stat().st_size
         print(f"  {name:34}{mpy:>12,}{source:>12,}")
 
 
-def report_speed(folder, quick):
-    counting = not quick and shutil.which("valgrind")
+def report_speed(folder, counting):
     print("\nUnix port" + 27 * " " + "ms" + ("  instructions" if counting else ""))
     for name, (call, before) in CALLS.items():
         line = f"  {name:34}{milliseconds(folder, call, before):>7.2f}"
@@ -297,8 +303,6 @@ def report_speed(folder, quick):
             alone = instructions(folder, "pass", before)
             line += f"{instructions(folder, call, before) - alone:>14,}"
         print(line)
-    if not quick and not counting:
-        print("  (no valgrind here: instructions not counted)")
 
 
 def report_operations():
@@ -316,8 +320,8 @@ def report_memory(folder):
     ):
         print(f"  {name:34}{kept64:>12,}{all64:>11,}{kept32:>15,}{all32:>11,}")
     scripts = {
-        "import unats.nkey": IMPORT,
-        "and the arithmetic": f"{IMPORT}\nimport unats.ed25519",
+        f"import {_DOTTED}.nkey": IMPORT,
+        "and the arithmetic": f"{IMPORT}\nimport {_DOTTED}.ed25519",
         "and sign": f"{IMPORT}\n{MAKE}\n{PUBLIC}\n{SIGN}",
     }
     print("\nsmallest heap, 64-bit, bytes")
@@ -333,8 +337,8 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         stage(folder)
-        report_sizes(folder)
-        report_speed(folder, args.quick)
+        report_sizes()
+        report_speed(folder, not args.quick)
         report_operations()
         report_memory(folder)
 

@@ -4,8 +4,9 @@
 
 CLIENT names a module here with a class Driver: Driver(port, buffer) connects; subscribe(subjects,
 size); receive(count) returns once so many messages more have reached the handler; written(count),
-confirmed(count) and coalesced(count) publish, after prepare(subject, payload); sync() returns once
-the server has answered. Only these calls are timed, and only what they allocate is counted.
+confirmed(count) and coalesced(count) publish, after prepare(subject, payload); built(count) builds
+a reading and reading(count) publishes it, after prepare_reading(subject); sync() returns once the
+server has answered. Only these calls are timed, and only what they allocate is counted.
 
 Talks to bench.py on stdin and stdout, a line each way: `ready`, `go`, then the result as JSON.
 """
@@ -47,7 +48,10 @@ def main(client, job, port, size, subscriptions, count, buffer):
         driver.sync()
         call = driver.receive
     else:
-        driver.prepare(names[0], bytes([97 + i % 26 for i in range(int(size))]))
+        if job in ("built", "reading"):
+            driver.prepare_reading(names[0])
+        else:
+            driver.prepare(names[0], bytes([97 + i % 26 for i in range(int(size))]))
         driver.sync()
         call = getattr(driver, job)
     ready()

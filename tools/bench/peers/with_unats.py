@@ -65,3 +65,18 @@ class Driver:
             while not publish(subject, payload):
                 poll(_WAIT_MS)
         self.sync()
+
+    # Readings: a payload built in place, {"t":21.53,"n":7}; built, and published as coalesced.
+
+    def prepare_reading(self, subject):
+        self.subject = subject
+        self.payload = unats.Payload(48)
+        self.built(1)
+
+    def built(self, count):
+        reading = self.payload
+        for _ in range(count):
+            reading.clear().text('{"t":').fixed(2153, 2).text(',"n":').int(7).text("}")
+
+    def reading(self, count):
+        self.coalesced(count)
