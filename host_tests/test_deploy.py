@@ -114,6 +114,16 @@ def test_mpy_deployment_runs_as_bytecode_on_a_board_without_machine_code(server,
         assert first_reading(server).startswith("sensors.fake-1.")
 
 
+def test_py_deployment_runs_on_a_board_without_an_emitter(server, settings, flash):
+    with FakeBoard(MICROPYTHON, flash, mpy=BYTECODE_ONLY) as board:
+        done = run(board, settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ".py, kernels as bytecode" in done.stdout
+        plain = (toolchain.plain_lib() / "unats/kernels.py").read_bytes()
+        assert (flash / "lib/unats/kernels.py").read_bytes() == plain
+        assert first_reading(server).startswith("sensors.fake-1.")
+
+
 def test_what_has_not_changed_is_not_written_again(settings, flash):
     with FakeBoard(MICROPYTHON, flash) as board:
         assert run(board, settings).returncode == 0

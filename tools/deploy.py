@@ -122,7 +122,8 @@ def sources():
 def stage(folder, settings, march=None, compiled=False, extra=None):
     """Lay out in `folder` what the board is to hold; returns the paths, main.py last.
 
-    extra: further files, {path on the board: content}.
+    march: what to compile the kernels for, or None for bytecode (as sources: without the
+    decorators that ask for machine code). extra: further files, {path on the board: content}.
     """
     paths = []
     for target, path in sources().items():
@@ -130,6 +131,8 @@ def stage(folder, settings, march=None, compiled=False, extra=None):
         if compiled and target not in STARTERS:
             content = toolchain.compile_mpy(content.decode(), target, march)
             target = target.removesuffix(".py") + ".mpy"
+        elif not march:
+            content = toolchain.strip_native(content.decode()).encode()
         _put(folder, target, content)
         paths.append(target)
     last = {**(extra or {}), "settings.json": Path(settings).read_bytes()}
@@ -187,9 +190,9 @@ def deploy(port, settings, compiled=False, extra=None, code=""):
     """Everything that `make deploy` does; ToolError when the board was left without it."""
     check_settings(settings)
     platform, mpy = probe(port)
-    march = mpy.march(toolchain.mpy_cross_version()[0]) if compiled else None
+    march = mpy.march(toolchain.mpy_cross_version()[0]) if compiled else mpy.arch
     kernels = "for " + march if march else "as bytecode"
-    print(f"board at {port}: {platform}, " + (f".mpy, kernels {kernels}" if compiled else ".py"))
+    print(f"board at {port}: {platform}, {'.mpy' if compiled else '.py'}, kernels {kernels}")
     with tempfile.TemporaryDirectory() as folder:
         paths = stage(folder, settings, march, compiled, extra)
         if _mpremote(port, ["resume", *commands(paths, code)], cwd=folder).returncode:
