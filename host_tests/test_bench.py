@@ -58,6 +58,7 @@ def test_a_whole_run_has_every_cell_and_makes_tables():
                 len(case["cells"][client]["rate"]) == 2 and min(case["cells"][client]["rate"]) > 0
             )
     text = report.markdown(results)
+    assert "cores; MicroPython " in text and "; nats-server: v2" in text
     for title in jobs.JOBS.values():
         assert f"## {title}\n" in text
     assert "| 64 bytes, 32 subscriptions |" in text and "lost step" not in text

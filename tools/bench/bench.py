@@ -38,7 +38,6 @@ from tools.bench.jobs import (
     Lost,
     Run,
     fit,
-    interpreter,
 )
 from tools.toolchain import PEERS, ToolError
 
@@ -165,7 +164,8 @@ def about():
     if info.exists():
         found = re.search(r"^model name\s*: (.*)$", info.read_text(), re.MULTILINE)
         cpu = found.group(1) if found else cpu
-    version = _said([*interpreter(), "-c", "import sys; print(sys.version)"]).split("; ")[-1]
+    command = [toolchain.binary("micropython"), "-c", "import sys; print(sys.version)"]
+    version = _said(command).split("; ")[-1]
     server = _said([toolchain.binary("nats-server"), "--version"])
     return (
         f"{cpu}, {os.cpu_count()} cores; {version}, Unix port, heap {HEAP}B (above 1 KB payload "

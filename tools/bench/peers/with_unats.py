@@ -1,8 +1,8 @@
 """This project's client.
 
-written: publish(), then poll(0), which hands what is queued to the socket. confirmed: publish(),
-then flush(), which waits for the server's PONG. coalesced: publish() until the buffer is full,
-poll() when it is; at the end one flush().
+written: publish(), then poll(0), which hands what is queued to the socket (if that is full, poll()
+until there is room). confirmed: publish(), then flush(), which waits for the server's PONG.
+coalesced: publish() until the buffer is full, poll() when it is; at the end one flush().
 """
 
 import unats
@@ -45,7 +45,8 @@ class Driver:
     def written(self, count):
         publish, poll, subject, payload = self.nc.publish, self.nc.poll, self.subject, self.payload
         for _ in range(count):
-            publish(subject, payload)
+            while not publish(subject, payload):
+                poll(_WAIT_MS)
             poll(0)
 
     def confirmed(self, count):
