@@ -4,8 +4,8 @@
 control line, and calls `send`, which sends the rest from where it lies. Once loaded, nothing here allocates.
 """
 
-from .errors import Timeout
-from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, check_subject
+from .arguments import check_subject
+from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, drained, ping, push
 
 
 def begin(nc):
@@ -18,9 +18,9 @@ def begin(nc):
         return False
     w = nc._window
     if w is not None:
-        nc.drained()
+        drained(nc)
         if nc._f[QUEUED] or not w.fits(n):
-            nc._ping()  # so that there will be room
+            ping(nc)  # so that there will be room
             return False
     return _sent(nc)
 
@@ -57,7 +57,7 @@ def _send(nc):
         if _push(nc, 5, 2):
             nc._rest[4] = None
             if nc._window is not None:
-                nc._ping()
+                ping(nc)
             return True
     nc.stats.dropped += 1
     return False
@@ -75,7 +75,7 @@ def _sent(nc):
     """Send all that is queued."""
     until = nc.deadline(nc.connect_timeout_ms)
     while nc._f[QUEUED]:
-        if not nc.drained() and not _wait(nc, until):
+        if not drained(nc) and not _wait(nc, until):
             return False
     return True
 
@@ -88,7 +88,7 @@ def _push(nc, i, n):
             until = nc.deadline(nc.connect_timeout_ms)
         elif not _wait(nc, until):
             return False
-        moved = nc.push(nc._rest[i], at - 1, n)
+        moved = push(nc, nc._rest[i], at - 1, n)
         at += moved
         n -= moved
     return True
@@ -97,7 +97,7 @@ def _push(nc, i, n):
 def _wait(nc, until):
     """Wait for room; False, and the end of the connection, if there is none to come."""
     if nc.left(until) == 0:
-        nc.end("it takes nothing more", Timeout)
+        nc.end("it takes nothing more", "Timeout")
     if nc.connected:
         attempt(nc, True, 100, -1)
         w = nc._window
