@@ -91,9 +91,9 @@ class Client:
         self.subscriptions = {}
         self._lookup = self.subscriptions.get
         self._sid = 0
-        self._rest = [None] * 6  # of a large message that is being published: see large.py
-        self._large = self._args = None
-        self._deaf = False  # what has come is not what the protocol allows
+        self._rest = [None] * 8  # of a large message that is being published: see large.py
+        self._large = self._args = self._flush = None
+        self._deaf = True  # nothing is read: not connected, or what has come is not what the protocol allows
         self._fragments = self._requests = None  # the subscription of a message that comes in fragments
         self.stats = Stats(self._f)
         self.server = Info()
@@ -244,39 +244,27 @@ class Client:
         """Queue a control line (bytes); False if there is no room."""
         return control(self, line)
 
-    def _is_full(self, need):
-        """The transmit buffer has no room for a message of so many bytes; but it is one that fits, and so dropped now."""
-        full = need <= self.tx_size and self.connected
-        self.stats.dropped += full
-        return full
+    def _publish(self):
+        return self.arguments().publish(self)
 
-    def _begin_large(self):
-        """There is no connection, or the message, which is in `_rest`, is a large one, or a mistake; whether it may go now."""
+    def large(self):
+        """The module that sends messages larger than the transmit buffer."""
         if self._large is None:
             from . import large
 
             self._large = large
-        if self._large.begin(self):
-            return True
-        self.stats.dropped += 1
-        return False
+        return self._large
 
     def flush(self, timeout_ms=2000):
         """Send all that is queued; whether the server has confirmed it (by PONG) in that time.
 
         False also if the connection broke meanwhile. Handlers are called while it waits.
         """
-        until = self.deadline(timeout_ms)
-        number = -1
-        while True:
-            if number < 0 and self.connected:
-                server, number = self.server, ping(self)
-            if number >= 0 and (self.server is not server or self._pongs >= number or not self.connected):
-                return self.connected and self.server is server
-            left = self.left(until)
-            if left == 0 or self.state in ("disconnected", "closed"):
-                return False
-            self._turn(utime.ticks_ms(), left)
+        if self._flush is None:
+            from .flush import flush
+
+            self._flush = flush
+        return self._flush(self, timeout_ms)
 
     # Subscribing
 

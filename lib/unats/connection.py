@@ -131,6 +131,7 @@ def _await_open(nc, wait):
                 utime.sleep_ms(min(wait, 10))
         elif nc.transport.ready():
             nc._phase = INFO
+            nc._deaf = False
         else:
             nc.transport.wait(wait, True)
     except _FAILURES as e:
@@ -329,7 +330,8 @@ def _leave(nc):
     nc._phase = IDLE
     nc._todo = True
     nc._broken = nc._refusal = nc._chunks = nc._fragments = None
-    nc._lame = nc._pong = nc._due = nc._deaf = False
+    nc._lame = nc._pong = nc._due = False
+    nc._deaf = True
     nc._chunk = nc._text = b""
     nc._pings = nc._pongs = nc._silent = 0
     reset(nc._f)

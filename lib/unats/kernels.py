@@ -21,7 +21,6 @@ from array import array
 import micropython
 from micropython import const
 
-from .state import OPENING
 
 POS = const(0)
 END = const(1)
@@ -321,54 +320,29 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     the server does not know; nothing is sent then.
     """
     kind = _type(payload)
-    if kind is _bytes or kind is _bytearray:
-        size = _len(payload)
-    else:
-        size = self.arguments().size_of(payload)
-        payload = self.arguments().octets(payload)
-    if n != -1:
-        size = self.arguments().check_first(n, size)
-    if headers is None:
-        headers = b""
-    else:
-        headers = self.arguments().header_block(self, headers)
-    start = checked = 0
-    kind = _type(subject)
-    if kind is _str or kind is _bytes:
-        n = _len(subject)
-    elif subject is self._rx:  # the message at hand: to its reply subject
-        start = self._f[_REPLY]
-        n = self._f[_REPLY_END] - start
-        checked = 1
-    else:
-        subject = self.arguments().text_of(subject)
-        n = _len(subject)
-    if reply is None:
-        reply = b""
-    elif _type(reply) is not _str and _type(reply) is not _bytearray:
-        reply = self.arguments().text_of(reply)
-    while True:
-        done = encode(self._f, self._tx, subject, start, n, payload, size, reply, headers, checked)
-        if done > 0:
-            return checked < 2 or self._large.send(self)
-        if done == -1:
-            subject = self.arguments().checked(subject)
-            n = _len(subject)
-            reply = self.arguments().checked(reply) if reply else reply
-            checked += 1
-        elif done or not drained(self):
-            if done == 0 and self._is_full(n + _len(reply) + _len(headers) + size + _SLACK):
-                return False
-            rest = self._rest  # (a call with all of these would have a frame too large to be made without the heap)
-            rest[0] = subject
-            rest[1] = reply
-            rest[2] = headers
-            rest[3] = payload
-            rest[4] = size
-            rest[5] = n
-            if not self._begin_large():
-                return False
-            checked += 2
+    if reply is None and headers is None and n == -1 and (kind is _bytes or kind is _bytearray):
+        kind = _type(subject)
+        if kind is _str or kind is _bytes:
+            while True:
+                done = encode(self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0)
+                if done > 0:
+                    return True
+                if done or not drained(self):
+                    break
+    rest = self._rest  # (a call with all of these would have a frame too large to be made without the heap)
+    rest[0] = subject
+    rest[1] = reply
+    rest[2] = headers
+    rest[3] = payload
+    rest[4] = n
+    return self._publish()
+
+
+@micropython.native
+def encode_rest(nc):
+    """`encode` what `arguments.publish` has put together."""
+    rest = nc._rest
+    return encode(nc._f, nc._tx, rest[0], rest[6], rest[5], rest[3], rest[4], rest[1], rest[2], rest[7])
 
 
 # Sending.
@@ -391,13 +365,14 @@ def push(nc, data, at, n):
 def write(nc):
     """Hand the transport what is queued, as much as it takes."""
     f = nc._f
-    at = f[SENT]
-    n = f[QUEUED] - at
-    if n and f[ROOM] and nc._broken is None:
-        if nc._window is not None and nc._window.tail + n > nc._window.due:
-            ping(nc)
-            n = f[QUEUED] - at
-        at += push(nc, nc._tx, at, n)
+    if f[ROOM] and nc._broken is None:
+        at = f[SENT]
+        if nc._window is None:
+            at += attempt(nc, nc._tx, at, f[QUEUED] - at) or 0
+        else:
+            if nc._window.tail + f[QUEUED] - at > nc._window.due:
+                ping(nc)
+            at += push(nc, nc._tx, at, f[QUEUED] - at)
         if at == f[QUEUED]:
             at = f[QUEUED] = 0
         f[SENT] = at
@@ -405,9 +380,11 @@ def write(nc):
 
 def drained(nc):
     """Make room by sending what is queued; whether there was something, and all of it is gone."""
-    queued = nc._f[QUEUED]
+    f = nc._f
+    if f[QUEUED] == 0:
+        return False
     write(nc)
-    return queued > 0 and nc._f[QUEUED] == 0
+    return f[QUEUED] == 0
 
 
 def control(nc, line):
@@ -435,8 +412,9 @@ def ping(nc):
 
 def exchange(nc, wait):
     """Send what is queued, wait at most so many ms for something to come, act on it; return how many messages came."""
-    write(nc)
     f = nc._f
+    if f[QUEUED]:
+        write(nc)
     n = dispatch_all(nc) if f[POS] < f[END] else 0  # what came before a handler raised
     if wait > 0 and n == 0 and nc._broken is None:
         attempt(nc, f[QUEUED] > 0 or nc._chunk != b"", wait, -1)
@@ -447,7 +425,7 @@ def receive(nc):
     """Read and dispatch, a few buffers at most; return how many messages came."""
     f, rx = nc._f, nc._rx
     n, rounds = 0, 8
-    while rounds and nc._phase > OPENING and not nc._deaf:
+    while rounds and not nc._deaf:
         i = make_room(rx, f)
         if i > 8:
             if _tidy().shorten(rx, f):

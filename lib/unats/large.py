@@ -45,30 +45,24 @@ def _check(nc, rest):
 
 def send(nc):
     """Send the rest, behind the control line; whether that went. If it fails in the middle the connection ends."""
+    done = False
     try:
-        return _send(nc)
-    finally:
-        _done(nc)  # whatever was raised
+        done = _send(nc)
+        return done
+    finally:  # whatever was raised: nothing may follow half a message
+        if not done:
+            nc.end("a message was cut off")
 
 
 def _send(nc):
     if _sent(nc) and _push(nc, 2, len(nc._rest[2])) and _push(nc, 3, nc._rest[4]):
-        nc._rest[5] = b"\r\n"
-        if _push(nc, 5, 2):
-            nc._rest[4] = None
+        nc._rest[3] = b"\r\n"
+        if _push(nc, 3, 2):
             if nc._window is not None:
                 ping(nc)
             return True
     nc.stats.dropped += 1
     return False
-
-
-def _done(nc):
-    """Nothing may follow half a message."""
-    if nc._rest[4] is not None:
-        nc.end("a message was cut off")
-    for i in range(6):
-        nc._rest[i] = None
 
 
 def _sent(nc):
@@ -101,7 +95,7 @@ def _wait(nc, until):
     if nc.connected:
         attempt(nc, True, 100, -1)
         w = nc._window
-        if w is not None and nc._rest[4] is not None and w.out + w.COST >= w.size:
+        if w is not None and nc._rest[7] > 1 and w.out + w.COST >= w.size:
             # No PONG can come in the middle of a message: one larger than the window has to go at this pace.
             w.out -= w.size >> 1
             w.tail = min(w.tail, w.out)
