@@ -156,8 +156,8 @@ class Servers:
     def __init__(self, urls, randomize):
         self._servers = unats.servers.read_urls(urls)
         self._given = len(self._servers)
-        self._at = 0
-        self._randomize = randomize
+        self._order = [0, 0, 0]
+        self.randomize = randomize
         self.current = self._servers[0]
         unats.servers.shuffle(self, 0)
 
@@ -165,7 +165,7 @@ class Servers:
         return unats.servers.next_server(self)
 
     def discovered(self, urls, randomize):
-        self._randomize = randomize
+        self.randomize = randomize
         unats.discovery.discover(self, urls)
 
     def __len__(self):

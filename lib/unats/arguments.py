@@ -48,7 +48,7 @@ def _queue(nc, rest):
     while True:
         done = encode_rest(nc)
         if done > 0:
-            return rest[7] < 2 or nc.large().send(nc)
+            return rest[7] < 2 or nc.feature("large").send(nc)
         if done == -1:
             rest[0] = checked(rest[0])
             rest[5] = len(rest[0])
@@ -58,7 +58,7 @@ def _queue(nc, rest):
             if done == 0 and nc.connected and rest[5] + len(rest[1]) + len(rest[2]) + rest[4] + 36 <= nc.tx_size:
                 nc.stats.dropped += 1  # it is full, and nothing leaves at the moment
                 return False
-            if not nc.large().begin(nc):
+            if not nc.feature("large").begin(nc):
                 nc.stats.dropped += 1
                 return False
             rest[7] += 2

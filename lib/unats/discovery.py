@@ -27,4 +27,4 @@ def discover(nc, urls):
             servers.append(server)
     shuffle(nc, nc._given)
     names = [str(server) for server in servers]
-    nc._at = names.index(str(current)) + 1 if str(current) in names else 0
+    nc._order[0] = names.index(str(current)) + 1 if str(current) in names else 0

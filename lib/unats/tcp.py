@@ -10,8 +10,6 @@ import sys
 import uselect
 import usocket
 
-_IN_PROGRESS = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY)
-
 
 class Tcp:
     """A TCP connection. Once it is open, nothing here allocates but what the platform does."""
@@ -42,7 +40,7 @@ class Tcp:
                 pass  # a port without the option
             sock.connect(address[-1])
         except OSError as e:
-            if e.errno not in _IN_PROGRESS:
+            if e.errno != errno.EINPROGRESS and e.errno != errno.EAGAIN:
                 self.close()
                 raise
         self._flags = uselect.POLLIN | uselect.POLLOUT
@@ -55,7 +53,7 @@ class Tcp:
         for _, events in self._poll.ipoll(0):
             if events & ~(uselect.POLLIN | uselect.POLLOUT):
                 self._sock.readinto(bytearray(1))  # raises what happened, where the port tells
-                raise OSError(errno.ECONNREFUSED)
+                raise OSError(errno.EAGAIN)
             return True
         return False
 
