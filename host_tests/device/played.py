@@ -24,7 +24,7 @@ class MovedClock(Clock):
 _clock = MovedClock()
 sys.modules["utime"] = _clock  # kernels that run as bytecode are in no module: they keep what they find here
 import unats  # noqa: E402
-import unats.discovery  # noqa: E402
+import unats.discover  # noqa: E402
 import unats.servers  # noqa: E402
 
 _TURNS = 20000
@@ -155,8 +155,8 @@ class Servers:
 
     def __init__(self, urls, randomize):
         self._servers = unats.servers.read_urls(urls)
-        self._given = len(self._servers)
-        self._order = [0, 0, 0]
+
+        self._order = [0, 0, 0, len(self._servers), True]
         self.randomize = randomize
         self.current = self._servers[0]
         unats.servers.shuffle(self, 0)
@@ -166,7 +166,7 @@ class Servers:
 
     def discovered(self, urls, randomize):
         self.randomize = randomize
-        unats.discovery.discover(self, urls)
+        unats.discover.discover(self, urls)
 
     def __len__(self):
         return len(self._servers)

@@ -1,4 +1,4 @@
-"""How the arguments of `publish` are read where they are not plain bytes and ASCII; and what a subject is.
+"""How the arguments of `publish` are read where they are not plain bytes and ASCII.
 
 `Client.publish` leaves them in a list, `nc._rest`, where they become what `kernels.encode` takes:
 
@@ -11,6 +11,7 @@ Loaded when there is such an argument, or the buffer is full; once it is loaded,
 from uio import BytesIO
 
 from .kernels import PARTS, drained, encode_rest
+from .subjects import check_subject
 
 _REPLY = PARTS[1]
 
@@ -106,25 +107,6 @@ def text_of(text):
 def checked(text):
     """A subject to publish to, as bytes. Allocates. ValueError: it is none."""
     return check_subject(text).encode()
-
-
-def check_subject(text, wild=False, what="subject"):
-    """The subject as str. Allocates. ValueError: it is none; `what` is named then. Source: NATS protocol, subject names.
-
-    wild: allow wildcards, a token `*`, and `>` as the last one.
-    """
-    try:
-        text = text if isinstance(text, str) else bytes(text).decode()
-        tokens = text.split(".")
-        good = min(text) > " " and "" not in tokens and (wild or "*" not in tokens and ">" not in tokens)
-        for c in text:
-            good = good and c != "\x7f" and not 0xD800 <= ord(c) <= 0xDFFF
-        good = good and ">" not in tokens[:-1]
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise ValueError("%s: no spaces, empty tokens, misplaced wildcards; str, or bytes of UTF-8" % what)
-    return text
 
 
 def header_block(nc, headers):

@@ -198,7 +198,9 @@ class Client:
     publish = publish  # see kernels.py
 
     def _failed(self, error, n):
-        return self.connection().failed(self, error, n)
+        from .errors import failed
+
+        return failed(self, error, n)
 
     def feature(self, name):
         """A module of the library; loaded when it is first asked for, from then on without allocating."""

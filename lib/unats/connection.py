@@ -2,16 +2,14 @@
 
 A connection goes through these phases, one step a turn, and never blocks in one of them:
 
-    IDLE -> OPENING -> INFO -> HELLO -> UP
-      ^        |         |        |      |      any failure: `lost`, a wait, the next attempt
-      +--------+---------+--------+------+
+    IDLE -> (RESOLVING) -> OPENING -> INFO -> HELLO -> UP
+      ^          |            |         |       |       |     any failure: `lost`, a wait, the next attempt
+      +----------+------------+---------+-------+-------+
 
 An address is good once NATS has answered there, which is the first PONG. Whatever goes wrong before that has the next
 address of the name tried, and then the name resolved again. Sources: NATS protocol; ADR-40 for the behaviour.
 All of this allocates.
 """
-
-import errno
 
 import utime
 from micropython import const
@@ -22,9 +20,10 @@ from .state import Info
 
 _UP = const(0)  # values of nc._phase
 _IDLE = const(1)
-_OPENING = const(2)
-_INFO = const(3)
-_HELLO = const(4)
+_RESOLVING = const(2)
+_OPENING = const(3)
+_INFO = const(4)
+_HELLO = const(5)
 
 _MAX_TEXT = const(16384)  # of an INFO
 _SETTLED_MS = const(2000)  # a connection that broke before that counts as a failed attempt
@@ -73,21 +72,24 @@ def turn(nc, left, wait):
         else:
             _open(nc)
         return 0
-    if left == 0 or phase == _OPENING and nc._broken is not None:
+    if left == 0 or phase <= _OPENING and nc._broken is not None:
         lost(nc, nc._broken or error("Timeout", "%s: no answer in time" % nc.current))
         return 0
     wait = min(left, wait)
-    if phase == _OPENING:
-        _await_open(nc, wait)
+    if phase <= _OPENING:
+        ready(nc, wait)
         return 0
     if phase == _HELLO:
-        _greet(nc)
+        n = 1
+        while nc._chunk and n:
+            n = push(nc, nc._chunk, 0, len(nc._chunk))
+            nc._chunk = nc._chunk[n:] or next(nc._chunks, b"")
         if not nc._chunk:  # a message may come before the first PONG, and its handler may publish
             nc._f[ROOM] = nc.tx_size
     try:
         n = exchange(nc, wait)
         if nc._phase == _HELLO and not nc._chunk and nc._pongs >= nc._pings and nc._broken is None:
-            _up(nc)
+            connected(nc)
     finally:
         if nc._phase != _UP:
             nc._f[ROOM] = 0
@@ -99,16 +101,15 @@ def turn(nc, left, wait):
 def _open(nc):
     """Begin an attempt: with the next address of the server at hand, or with the next server."""
     server = nc.current
-    if nc._fresh or not server.addresses:
+    if nc._order[4] or not server.addresses:
         server = next_server(nc)
-    nc._fresh = False
+    nc._order[4] = False
     nc._phase = _OPENING
-    nc._resolving = False
     nc._deadline = nc.deadline(nc.connect_timeout_ms)
     nc.server = Info()
     try:
         if not server.addresses and nc.resolver is not None and not is_address(server.host):
-            nc._resolving = True
+            nc._phase = _RESOLVING
             nc.resolver.start(server.host)
             return
         if not server.addresses:
@@ -119,13 +120,13 @@ def _open(nc):
         lost(nc, e)
 
 
-def _await_open(nc, wait):
+def ready(nc, wait):
     """Wait for the addresses of a name, or for the connection."""
     try:
-        if nc._resolving:
+        if nc._phase == _RESOLVING:
             found = nc.resolver.poll()
             if found:
-                nc._resolving = False
+                nc._phase = _OPENING
                 nc.current.addresses = found
                 nc.transport.open(found[0], nc.current.port)
             else:
@@ -152,63 +153,48 @@ def text(nc):
         if line.find(b"\r") != len(line) - 2:
             raise error("ProtocolError", "no CR LF from %s" % nc.current)
         if verb[:1] == b"-":
-            _on_err(nc, line[5:])
+            from .refusal import event
+
+            event(nc, line[5:])
         else:
-            _on_info(nc, line[5:])
+            info(nc, line[5:])
     except (OSError, MemoryError) as e:
         nc._broken = e
         nc._deaf = nc._todo = True
+        nc._f[POS] = nc._f[END]
     give_back(nc)
     return -1 if nc._deaf else 0
 
 
-def _on_info(nc, line):
-    info, f = nc.server, nc._f
-    read_info(info, line)
+def info(nc, line):
+    """INFO has come."""
+    server, f = nc.server, nc._f
+    read_info(server, line)
     if nc._phase == _INFO:
         if hasattr(nc.transport, "secure"):
-            nc.transport.secure(info, f[END] - f[POS])
-        elif info.tls_required:
-            raise error("Error", "this server requires TLS: give tls=unats.tls.Tls(ca=...)")
-    if info.connect_urls and not nc.ignore_discovered_servers:
-        from .discovery import discover
+            nc.transport.secure(server, f[END] - f[POS])
+        elif server.tls_required:
+            raise error("NotConnected", "this server requires TLS: give tls=unats.tls.Tls(ca=...)")
+    if server.connect_urls and not nc.ignore_discovered_servers:
+        from .discover import discover
 
-        discover(nc, info.connect_urls)
-    largest = info.max_payload
-    f[MAX_PAYLOAD] = largest = largest if 0 < largest < _LARGEST else _LARGEST
-    if info.ldm:
+        discover(nc, server.connect_urls)
+    size = server.max_payload
+    f[MAX_PAYLOAD] = size = size if 0 < size < _LARGEST else _LARGEST
+    if server.ldm:
         nc.event("lame duck")
         if nc._phase == _UP and len(nc._servers) > 1:
             nc.end("in lame duck mode")  # to be gone before it closes
     if nc._phase == _INFO:
         kept = requeue(nc, _LARGEST)
-        nc.stats.dropped += kept - requeue(nc, largest)
-        nc._chunks = _greeting(nc)
+        nc.stats.dropped += kept - requeue(nc, size)
+        nc._chunks = lines(nc)
         nc._chunk = next(nc._chunks)
         nc._phase = _HELLO
         nc._deadline = nc.deadline(nc.connect_timeout_ms)  # signing may have taken long
-        _greet(nc)
 
 
-def _on_err(nc, line):
-    """-ERR: most of them are the server's last words, and then it closes the connection."""
-    from .errors import AuthError
-    from .refusal import read
-
-    refusal, stays = read(line, nc.subscriptions)
-    nc.last_error = refusal
-    if not stays:
-        nc._refusal = refusal
-    if isinstance(refusal, AuthError):
-        nc._broken = refusal
-        nc._deaf = nc._todo = True
-    elif stays or nc._phase == _UP:
-        nc.event("error", refusal)
-    for f in nc.on_refusal if refusal.operation else ():
-        f(refusal)
-
-
-def _greeting(nc):
+def lines(nc):
     """What goes out first, in pieces: CONNECT, the subscriptions, PING."""
     chunk, w = connect_line(nc), nc._window
     for sid in sorted(nc.subscriptions):
@@ -216,44 +202,35 @@ def _greeting(nc):
         if sub is None:
             continue
         sub.told = 0
-        lines = sub.lines()
-        if len(chunk) + len(lines) > 512:
+        data = sub.lines()
+        if len(chunk) + len(data) > 512:
             if w is not None and w.tail + len(chunk) > w.due:
-                chunk = _confirmed(nc, chunk)
+                chunk = pinged(nc, chunk)
             yield chunk
             chunk = b""
-        chunk += lines
+        chunk += data
         sub.told = 2
         if sub.handler is None:
             nc.subscriptions.pop(sid)
     for f in nc.on_connect:
         chunk += f()
-    yield _confirmed(nc, chunk)
+    yield pinged(nc, chunk)
 
 
-def _confirmed(nc, chunk):
+def pinged(nc, data):
     """The bytes, and a PING behind them."""
-    chunk += b"PING\r\n"
+    data += b"PING\r\n"
     nc._pings += 1
     if nc._window is not None:
-        nc._window.pinged(nc._pings, len(chunk))
-    return chunk
+        nc._window.pinged(nc._pings, len(data))
+    return data
 
 
-def _greet(nc):
-    """Send that, as far as the transport takes it now."""
-    while nc._chunk:
-        n = push(nc, nc._chunk, 0, len(nc._chunk))
-        if not n:
-            break
-        nc._chunk = nc._chunk[n:] or next(nc._chunks, b"")
-
-
-def _up(nc):
+def connected(nc):
     """The server has answered the first PING."""
     again = nc.state == "reconnecting"
     nc._phase, nc.state = _UP, "connected"
-    nc._fresh = nc._due = nc._todo = True
+    nc._order[4] = nc._due = nc._todo = True
     nc._f[ROOM] = nc.tx_size
     nc._deadline = nc.deadline(nc.ping_interval_ms)
     nc._settled = nc.deadline(_SETTLED_MS)
@@ -268,37 +245,12 @@ def _up(nc):
 # Losing it
 
 
-def failed(nc, why, n):
-    """The transport raised, in a call of n as in `attempt`: what to take for its answer."""
-    number = why.args[0] if why.args else None
-    if number == errno.ENOBUFS or n <= 0 and number == errno.ENOMEM:
-        return None  # for now
-    if nc._broken is None:
-        nc._broken = why
-        nc._todo = True
-    end, rx = nc._f[END], nc._rx
-    start = rx.find(b"-ERR ", end)
-    stop = rx.find(b"\r\n", start)
-    if n == 0 and rx[end] and 0 <= start < stop:  # how many bytes came before reading failed is lost; the bytes are not
-        from .refusal import read
-
-        nc._refusal = read(bytes(rx[start:stop]), nc.subscriptions)[0]
-        rx[end] = 0
-    return n if n > 0 and number == errno.ENOMEM else None  # it may have taken them: they are not sent twice
-
-
 def lost(nc, why):
     """Give the connection or the attempt up, and plan the next one."""
-    from .errors import Error, NotConnected
+    from . import errors
 
     server = nc.current
-    if isinstance(why, MemoryError):
-        why = Error("out of memory")
-    elif not isinstance(why, Error):
-        why = NotConnected(why.args[0] if why.args else None, str(server))
-    if isinstance(why, NotConnected) and nc._refusal is not None:
-        why = nc._refusal
-    nc.last_error = why
+    nc.last_error = why = errors.why(why, str(server), nc._refusal)
     was_up = nc._phase == _UP
     wait = 0
     if was_up and (nc._settled is None or nc.left(nc._settled) == 0):
@@ -340,7 +292,7 @@ def _leave(nc):
     return requeue(nc, _LARGEST)
 
 
-def requeue(nc, largest):
+def requeue(nc, size):
     """Keep of what is queued the messages that have not left whole, and are not too large; return how many."""
     f, tx = nc._f, nc._tx
     at = to = kept = 0
@@ -349,12 +301,12 @@ def requeue(nc, largest):
         end = line + 2
         if tx[at] == 72 or tx[at] == 80 and tx[at + 1] == 85:  # HPUB, PUB
             i = tx.rfind(b" ", at, line) + 1
-            size = 0
+            n = 0
             while i < line:
-                size = 10 * size + tx[i] - 48
+                n = 10 * n + tx[i] - 48
                 i += 1
-            end += size + 2
-            keep = end > f[SENT] and size <= largest
+            end += n + 2
+            keep = end > f[SENT] and n <= size
             for reply in nc.no_requeue:
                 keep = keep and tx.find(reply, at, line) < 0
             if keep:

@@ -507,12 +507,12 @@ def _begin_fragments(nc, f, sub):
     return 0
 
 
-def shift(f, by):
+def shift(f, n):
     """Control line and headers of the message at hand have moved so far towards 0."""
     sid = f[_SID]
     i = _SUBJECT
     while i <= _HEAD_END:
-        f[i] -= by
+        f[i] -= n
         i += 1
     f[_SID] = sid
 
@@ -674,8 +674,8 @@ class Msg:
     What is compared with may be bytes, or str (slower).
     """
 
-    def __init__(self, client, buffer, f):
-        self._client = client
+    def __init__(self, nc, buffer, f):
+        self.nc = nc
         self._f = f
         self.buffer = buffer
 
@@ -711,7 +711,7 @@ class Msg:
         """Publish to the reply subject, as `Client.publish`; False also if there is none."""
         if self._f[_REPLY] == self._f[_REPLY_END]:
             return False
-        return self._client.publish(self.buffer, payload, None, headers, n)  # which stands for the reply subject
+        return self.nc.publish(self.buffer, payload, None, headers, n)  # which stands for the reply subject
 
 
 # Where in the array a message's parts are, for `msg_extras.py`; each of the second six has its end behind it.

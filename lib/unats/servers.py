@@ -7,19 +7,19 @@ import sys
 from json import loads
 from random import getrandbits
 
-from .arguments import check_subject
 from .kernels import Msg, Stats, positions
 from .state import Info, Server
+from .subjects import check_subject
 
 __version__ = "0.2.0"
 
 
-def read_url(url):
+def read_url(text):
     """The `Server` of `[nats://|tls://][user[:password]@]host[:port]`, an IPv6 address in brackets, blanks around it.
 
     ValueError: what is wrong with it, quoting nothing: it may be credentials at the wrong place.
     """
-    address = url.strip().rstrip("/")
+    address = text.strip().rstrip("/")
     i = address.find("://")
     scheme = address[: max(i, 0)].lower()
     if i >= 0 and scheme != "nats" and scheme != "tls":
@@ -40,7 +40,7 @@ def read_url(url):
     if not name or ":" in name and name is address:
         raise ValueError("server URL: a host[:port] must follow nats:// and user:password@")
     for c in name:
-        if c <= " " or c > "~" or c in "/?#[]@,\\":
+        if c <= " " or c > "~" or c in "/?#[]@,\\\t\r\n":
             raise ValueError("server URL: no such name or address of a host")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError("server URL: the port must be 1 to 65535")
@@ -60,15 +60,19 @@ def _unquote(text):
     return out.decode()
 
 
-def read_urls(urls):
+def read_urls(servers):
     """The `Server`s of one URL, several with commas between them, or a list of such. ValueError: see there."""
-    if isinstance(urls, str):
-        urls = (urls,)
-    if not isinstance(urls, (list, tuple)) or not urls or not all([isinstance(url, str) for url in urls]):
-        raise ValueError("servers: give a URL, or a list of them")
+    if isinstance(servers, str):
+        servers = (servers,)
     found = []
-    for url in ",".join(urls).split(","):
-        found.append(read_url(url))
+    for text in servers if isinstance(servers, (list, tuple)) else ():
+        if not isinstance(text, str):
+            found.clear()
+            break
+        for url in text.split(","):
+            found.append(read_url(url))
+    if not found:
+        raise ValueError("servers: give a URL, or a list of them")
     return found
 
 
@@ -77,7 +81,7 @@ def is_address(host):
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def prepare(nc, servers, tls, name, credentials, flags):
+def prepare(nc, servers, tls, name, auth, flag):
     """The rest of the client's constructor: check the arguments, and set the state. ValueError, in words."""
     for limit in (
         ("rx_size", nc.rx_size, 64), ("tx_size", nc.tx_size, 64), ("ping_interval_ms", nc.ping_interval_ms, 1),
@@ -86,26 +90,29 @@ def prepare(nc, servers, tls, name, credentials, flags):
         ("max_reconnects", nc.max_reconnects, -1),
     ):  # fmt: skip
         check(*limit)
-    for flag in flags + (nc.randomize, nc.ignore_discovered_servers):
-        if type(flag) is not bool:
+    for value in flag + (nc.randomize, nc.ignore_discovered_servers):
+        if type(value) is not bool:
             raise ValueError("echo, verbose, pedantic, randomize, ignore_discovered_servers: give True or False")
-    if nc.auth is not None and credentials != (None, None, None):
+    if nc.auth is not None and auth != (None, None, None):
         raise ValueError("auth: give no user, password and token beside it")
     for what, call in ("auth", nc.auth), ("on_event", nc.on_event):
         if call is not None and not callable(call):
             raise ValueError("%s: give a function" % what)
-    for text in credentials + (name,):
+    for text in auth + (name,):
         if text is not None:
             quoted(text)  # ValueError
     nc.inbox_prefix = check_subject(nc.inbox_prefix, False, "inbox_prefix")
     nc._servers = read_urls(servers)
-    nc._given = len(nc._servers)  # the others were discovered, and may go again
     nc.current = nc._servers[0]
-    nc._fresh = True  # the next attempt is to be with the next server
-    nc._failures = 0
-    nc._order = [0, 0, 0]  # which server is next; rounds of all of them, and at which failure the next one ends
+    nc._failures = 0  # in a row
+    # Which server is next; rounds of all of them, and at which failure the next one ends; how many servers were given
+    # (the others were discovered, and may go again); whether the next attempt is to be with the next server.
+    nc._order = [0, 0, 0, len(nc._servers), True]
     shuffle(nc, 0)
-    if tls is not None or any([server.tls for server in nc._servers]):  # then all of them
+    secure = tls is not None
+    for server in nc._servers:
+        secure = secure or server.tls  # then all of them
+    if secure:
         from .tls import secured
 
         nc.transport = secured(tls, nc.transport, nc)
@@ -119,13 +126,14 @@ def prepare(nc, servers, tls, name, credentials, flags):
 
         nc._window = Window(nc.transport.window, nc.tx_size)
     nc._options = (
-        ("verbose", flags[1]), ("pedantic", flags[2]), ("echo", flags[0]), ("name", name), ("lang", "micropython"),
+        ("verbose", flag[1]), ("pedantic", flag[2]), ("echo", flag[0]), ("name", name), ("lang", "micropython"),
         ("version", __version__), ("protocol", 1), ("tls_required", hasattr(nc.transport, "secure")),
-    )  # fmt: skip
-    nc._credentials = credentials
+    ), auth  # fmt: skip
     nc._f, step = positions(nc.rx_size)
     nc._rx = bytearray(9 * step + 1)
-    nc._views = [memoryview(nc._rx)[i * step : 9 * step] for i in range(9)]
+    nc._views = []
+    for i in range(9):
+        nc._views.append(memoryview(nc._rx)[i * step : 9 * step])
     nc._tx = bytearray(nc.tx_size + 24)  # for PING and PONG
     nc._rest = [None] * 8  # of a message that is being published: see arguments.py
     nc._msg = Msg(nc, nc._rx, nc._f)
@@ -147,13 +155,12 @@ def prepare(nc, servers, tls, name, credentials, flags):
     nc._pings = nc._pongs = nc._silent = 0
     nc._chunk = nc._text = b""  # what goes out before all else; what has come of INFO or -ERR
     nc._chunks = nc._fragments = None  # what is behind the former; the subscription of a message in fragments
-    nc._resolving = False
 
 
-def check(name, value, least):
+def check(name, value, n):
     """ValueError unless the argument is an int of at least that."""
-    if type(value) is not int or value < least:
-        raise ValueError("%s: give an int, at least %d" % (name, least))
+    if type(value) is not int or value < n:
+        raise ValueError("%s: give an int, at least %d" % (name, n))
 
 
 def check_subscription(nc, subject, handler, queue, max_msgs):
@@ -171,16 +178,16 @@ def give_back(nc):
     """Unload what is used to connect only, where a file of bytecode brings it back when it is needed."""
     if nc._phase == 0 and __file__.endswith(".mpy"):
         package = sys.modules["unats"]
-        for name in ("connection", "servers", "refusal", "discovery", "arguments"):
-            if name not in nc._features and sys.modules.pop("unats." + name, None) is not None:
+        for name in ("connection", "servers", "refusal", "discover", "subjects"):
+            if sys.modules.pop("unats." + name, None) is not None:
                 delattr(package, name)
 
 
-def shuffle(nc, start):
+def shuffle(nc, n):
     """Put the servers from that index on in a random order."""
     servers = nc._servers
-    for i in range(len(servers) - 1, start, -1) if nc.randomize else ():
-        j = start + getrandbits(16) % (i + 1 - start)
+    for i in range(len(servers) - 1, n, -1) if nc.randomize else ():
+        j = n + getrandbits(16) % (i + 1 - n)
         servers[i], servers[j] = servers[j], servers[i]
 
 
@@ -209,11 +216,11 @@ def wait_ms(nc):
     return wait - getrandbits(24) % (wait // 2 + 1)
 
 
-def read_info(info, text):
+def read_info(server, text):
     """Take what an INFO's JSON (bytes) says. ProtocolError: it is none."""
     try:
         fields = loads(text)
-        info.ldm, info.connect_urls = False, ()
+        server.ldm, server.connect_urls = False, ()
         for key in (
             "server_name", "version", "nonce", "max_payload", "client_id", "headers", "jetstream", "ldm",
             "tls_required", "tls_available", "connect_urls",
@@ -221,7 +228,7 @@ def read_info(info, text):
             value = fields.get(key)
             name = "name" if key == "server_name" else key
             if type(value) is type(getattr(Info, name)) or key == "connect_urls" and type(value) is list:
-                setattr(info, name, value)
+                setattr(server, name, value)
     except (ValueError, AttributeError, RuntimeError):  # no JSON, no object, too deep
         from .errors import ProtocolError
 
@@ -246,12 +253,12 @@ def connect_line(nc):
     AuthError: `auth` failed.
     """
     server, info, auth = nc.current, nc.server, nc.auth
-    user, password, token = nc._credentials
+    user, password, token = nc._options[1]
     if server.user is not None:  # of the URL: for this server alone, and then nothing else
         user, password, token, auth = server.user, server.password, None, None
         if password is None:
             user, token = None, user
-    fields = nc._options + (
+    fields = nc._options[0] + (
         ("headers", info.headers), ("no_responders", info.headers),
         ("user", user), ("pass", password), ("auth_token", token),
     )  # fmt: skip
@@ -264,4 +271,4 @@ def connect_line(nc):
         if value is not None:
             value = str(value).lower() if isinstance(value, (bool, int)) else quoted(value)
             pairs.append(quoted(key) + ":" + value)
-    return ("CONNECT {" + ",".join(pairs) + "}\r\n").encode()
+    return ("CONNECT {%s}\r\n" % ",".join(pairs)).encode()
