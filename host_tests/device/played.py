@@ -156,7 +156,7 @@ class Servers:
     def __init__(self, urls, randomize):
         self._servers = unats.servers.read_urls(urls)
 
-        self._order = [0, 0, 0, len(self._servers), True]
+        self._order = [0, 0, 0, len(self._servers), True, 0]
         self.randomize = randomize
         self.current = self._servers[0]
         unats.servers.shuffle(self, 0)

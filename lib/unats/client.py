@@ -94,12 +94,12 @@ class Client:
 
     def deadline(self, ms):
         """The deadline that is so many milliseconds away, at most 3 days."""
-        return utime.ticks_add(utime.ticks_ms(), int(min(max(ms, 0), _LONGEST)))
+        return (utime.ticks_ms() - (-int(min(max(ms, 0), _LONGEST)) & _WRAP)) & _WRAP  # (a sum could need the heap)
 
     def left(self, deadline):
         """Milliseconds until a deadline, 0 if it is past, also by days: half the ticks' range behind looks like ahead."""
-        left = utime.ticks_diff(deadline, utime.ticks_ms())
-        return left if 0 < left <= _LONGEST else 0
+        left = (deadline - utime.ticks_ms()) & _WRAP
+        return left if left <= _LONGEST else 0
 
     def connection(self):
         """The module that makes and loses connections. MemoryError: try again in the next turn."""
@@ -152,7 +152,7 @@ class Client:
         while True:
             left = self.left(until)
             n = self.turn(utime.ticks_ms(), left)
-            if n or left == 0:
+            if n or left == 0 or self._window is not None:  # the window may have opened: there is room to publish
                 return n
 
     def turn(self, now, wait):

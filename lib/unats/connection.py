@@ -44,15 +44,15 @@ def connect(nc, timeout_ms, wait):
     if nc.state != "reconnecting":
         nc.state = "connecting"
     if nc._phase == _IDLE:
-        nc._deadline = utime.ticks_ms()
-    nc._failures = 0
+        nc._deadline = nc.deadline(0)
+    nc._order[5] = 0
     until = None if timeout_ms is None else nc.deadline(timeout_ms)
     try:
         while wait and nc._phase != _UP:
             left = 1000 if until is None else nc.left(until)
             if left == 0:
                 nc.last_error = error("Timeout", "not connected in time")
-            if left == 0 or nc._failures >= len(nc._servers) or nc.state == "closed":
+            if left == 0 or nc._order[5] >= len(nc._servers) or nc.state == "closed":
                 raise nc.last_error or error("NotConnected", "it was closed")
             nc.turn(utime.ticks_ms(), left)
     finally:
@@ -254,15 +254,15 @@ def lost(nc, why):
     was_up = nc._phase == _UP
     wait = 0
     if was_up and (nc._settled is None or nc.left(nc._settled) == 0):
-        nc._failures = 0
+        nc._order[5] = 0
     elif was_up or len(server.addresses) < 2:
-        nc._failures += 1
+        nc._order[5] += 1
         wait = wait_ms(nc)
     if not was_up:
         server.addresses = server.addresses[1:]
     if nc._window is not None:
         wait = max(wait, nc._window.lost())
-    give_up = nc.state == "draining" or 0 <= nc.max_reconnects < nc._failures
+    give_up = nc.state == "draining" or 0 <= nc.max_reconnects < nc._order[5]
     if was_up:
         nc.state = "reconnecting"
     _leave(nc)
@@ -321,7 +321,7 @@ def requeue(nc, size):
 def reconnect(nc):
     """See `Client.reconnect`."""
     if nc._phase == _IDLE:
-        nc._deadline = utime.ticks_ms()
+        nc._deadline = nc.deadline(0)
     else:
         nc._settled = None
         nc.end("left by the application")

@@ -412,13 +412,18 @@ def ping(nc):
 
 def exchange(nc, wait):
     """Send what is queued, wait at most so many ms for something to come, act on it; return how many messages came."""
-    f = nc._f
+    f, w = nc._f, nc._window
     if f[QUEUED]:
         write(nc)
+    if w is not None:
+        w.handler = True  # one may be called
     n = dispatch_all(nc) if f[POS] < f[END] else 0  # what came before a handler raised
     if wait > 0 and n == 0 and nc._broken is None:
-        attempt(nc, f[QUEUED] > 0 or nc._chunk != b"", wait, -1)
-    return n + receive(nc)
+        attempt(nc, (f[QUEUED] > 0 or nc._chunk != b"") and (w is None or w.out + w.COST < w.size), wait, -1)
+    n += receive(nc)
+    if w is not None:
+        w.handler = False
+    return n
 
 
 def receive(nc):

@@ -104,10 +104,10 @@ def prepare(nc, servers, tls, name, auth, flag):
     nc.inbox_prefix = check_subject(nc.inbox_prefix, False, "inbox_prefix")
     nc._servers = read_urls(servers)
     nc.current = nc._servers[0]
-    nc._failures = 0  # in a row
     # Which server is next; rounds of all of them, and at which failure the next one ends; how many servers were given
-    # (the others were discovered, and may go again); whether the next attempt is to be with the next server.
-    nc._order = [0, 0, 0, len(nc._servers), True]
+    # (the others were discovered, and may go again); whether the next attempt is to be with the next server; failures in
+    # a row.
+    nc._order = [0, 0, 0, len(nc._servers), True, 0]
     shuffle(nc, 0)
     secure = tls is not None
     for server in nc._servers:
@@ -205,7 +205,8 @@ def wait_ms(nc):
     Half of it is random. How long a round is was settled when it began: what servers announce meanwhile
     can not put off the wait at its end.
     """
-    failures, servers, order = nc._failures, len(nc._servers), nc._order
+    order = nc._order
+    failures, servers = order[5], len(nc._servers)
     if failures <= 1:
         order[1], order[2] = 0, servers
     if not 0 < order[2] <= failures:

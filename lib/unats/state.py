@@ -43,7 +43,7 @@ class Subscription:
         self.direct = None if max_msgs else handler  # for messages that need only be counted
         self.chunked = chunked
         self.max_msgs = max_msgs
-        self.received = self.dropped = self.before = 0  # before: messages had before this connection
+        self.received = self.dropped = self.offset = 0  # the latter: messages had before this connection
         self.error = None
         self.told = 0  # 1: this connection's server has it; 2: and knows all of it
         self.nc = nc
@@ -68,8 +68,8 @@ class Subscription:
         line = ""
         if self.told == 0:
             self.error = None  # another server, or other permissions, may take it
-            self.before = self.received + self.dropped
+            self.offset = self.received + self.dropped
             line = "SUB %s %s%d\r\n" % (self.subject, self.queue + " " if self.queue else "", self.sid)
         if self.max_msgs:
-            line += "UNSUB %d %d\r\n" % (self.sid, self.max_msgs - self.before)
+            line += "UNSUB %d %d\r\n" % (self.sid, self.max_msgs - self.offset)
         return line.encode()

@@ -22,7 +22,6 @@ class Window:
     """`out`: bytes in flight; `tail`: those of them that no PING is behind (below 0: not yet handed over)."""
 
     COST = 96  # of a write, beside its bytes: lwIP's headers; and its queue has 32 places
-    PIECE = 512  # of a large message, handed over at once
 
     def __init__(self, size, tx_size):
         if type(size) is not int or size < max(2 * tx_size, 600):
@@ -32,15 +31,16 @@ class Window:
         self._numbers = array("i", [0] * _MARKS)  # which PINGs are unanswered, oldest first;
         self._sizes = array("i", [0] * _MARKS)  # ... and what each vouches for, beyond the one before
         self._lost_at = None
+        self.handler = False  # one may be called at the moment
         self.clear()
 
     def clear(self):
         """Nothing is in flight."""
         self.out = self.tail = self._count = 0
 
-    def fits(self, n):
-        """Whether n bytes may be handed over in one go. Those beyond the window may, if nothing else is in flight."""
-        return self.out == 0 or self.out + n + (n // self.PIECE + 4) * self.COST <= self.size
+    def fits(self, n, out=None):
+        """Whether n bytes may be handed over in one go (in four parts, which are not cut)."""
+        return (self.out if out is None else out) + n + 5 * self.COST <= self.size
 
     def pinged(self, number, queued):
         """A PING was queued, with so many bytes from the first one not yet handed over to its end."""
@@ -48,8 +48,8 @@ class Window:
             self._sizes[self._count] = 0
             self._count += 1
         self._numbers[self._count - 1] = number
-        self._sizes[self._count - 1] += self.tail + queued
-        self.tail = -queued
+        self._sizes[self._count - 1] += self.tail + queued + self.COST
+        self.tail = -queued - self.COST
 
     def ponged(self, number):
         """As many PONGs have come."""
@@ -63,7 +63,7 @@ class Window:
     def lost(self):
         """The connection has ended: milliseconds to wait before the next, as its data stay with the stack."""
         wait = 0
-        if self.out:
+        if self.out > 2 * self.COST:  # (the costs of what a PONG has confirmed)
             now = utime.ticks_ms()
             if self._lost_at is not None and 0 <= utime.ticks_diff(now, self._lost_at) < _HOLD_MS:
                 wait = _PAUSE_MS
