@@ -138,31 +138,22 @@ class Client:
     # One turn
 
     def poll(self, timeout_ms=0):
-        """Do what is to be done, wait at most timeout_ms for it; return how many messages came.
+        """One turn: do what is to be done, wait at most timeout_ms for more of it; return how many messages came.
 
-        Connects and reconnects, keeps alive, sends, receives, calls the handlers. Returns as soon
-        as a message was handled. Waits longer only for name resolution without a `resolver`. Does not
+        Connects and reconnects, keeps alive, sends, receives, calls the handlers. Returns as soon as
+        something has happened, be it no message. Waits longer than asked only for name resolution without a `resolver`. Does not
         allocate while connected. What a handler raises comes out of here; the next `poll()` goes on with the
         next message. A handler may call it, and has lost its own message then. MemoryError: not even a few bytes
         for a lost connection; the next `poll()` goes on with that.
         """
-        if timeout_ms <= 0:
-            return self.turn(utime.ticks_ms(), 0)
-        until = self.deadline(timeout_ms)
-        while True:
-            left = self.left(until)
-            n = self.turn(utime.ticks_ms(), left)
-            if n or left == 0 or self._window is not None:  # the window may have opened: there is room to publish
-                return n
-
-    def turn(self, now, wait):
-        """Do what is to be done, once, waiting at most so many ms; return how many messages came."""
-        left = (self._deadline - now) & _WRAP
+        if timeout_ms != 0:
+            timeout_ms = max(int(timeout_ms), 0)
+        left = (self._deadline - utime.ticks_ms()) & _WRAP
         if self._todo or left == 0 or left > _LONGEST:
             left = self._work(left if left <= _LONGEST else 0)
             if self._phase:
-                return self.connection().turn(self, left, wait)
-        n = exchange(self, left if left < wait else wait)
+                return self.connection().turn(self, left, timeout_ms)
+        n = exchange(self, left if left < timeout_ms else timeout_ms)
         if self._broken is not None and n == 0 and not self._phase:
             self.connection().lost(self, self._broken)
         return n

@@ -54,7 +54,7 @@ def connect(nc, timeout_ms, wait):
                 nc.last_error = error("Timeout", "not connected in time")
             if left == 0 or nc._order[5] >= len(nc._servers) or nc.state == "closed":
                 raise nc.last_error or error("NotConnected", "it was closed")
-            nc.turn(utime.ticks_ms(), left)
+            nc.poll(left)
     finally:
         if wait and nc._phase != _UP:
             _leave(nc)

@@ -1,7 +1,5 @@
 """Waiting until the server has all that was queued: see `Client.flush` and `Client.drain`."""
 
-import utime
-
 from .kernels import ping
 
 
@@ -18,7 +16,7 @@ def flush(nc, timeout_ms):
         left = nc.left(until)
         if left == 0 or nc.state in ("disconnected", "closed"):
             return False
-        nc.turn(utime.ticks_ms(), left)
+        nc.poll(left)
 
 
 def drain(nc, timeout_ms):

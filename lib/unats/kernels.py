@@ -67,7 +67,7 @@ _WRAP = const(0x3FFFFFFF)  # counters stay below what needs the heap
 _MAX_LINE = const(8192)  # twice what a nats-server allows itself
 _MAX_SIZE = const(67108864)  # 64 MiB, the most that a nats-server can be told to accept
 _none = None  # viper compares with a variable only
-_bytearray, _bytes, _len, _str, _type = bytearray, bytes, len, str, type  # found sooner than built-ins
+_bytearray, _bytes, _len, _type = bytearray, bytes, len, type  # found sooner than built-ins
 
 
 @micropython.viper
@@ -158,19 +158,24 @@ def encode(f, buf, subject, start: int, n: int, data, size: int, reply, headers,
     tx[at + 2] = 66
     tx[at + 3] = 32
     at += 4
+    good = 1
     while True:  # the subject, and then the reply subject
         c = 46
         while n:
             last = c
             c = int(src[start])
-            if checked & 1 == 0:
-                if c <= 42 or c == 62 or c >= 127 or (c == 46 and last == 46):
-                    return -1
+            if c < 63:
+                if c <= 42 or c == 62 or (c == 46 and last == 46):
+                    good = checked & 1
+            elif c > 126:
+                good = checked & 1
             tx[at] = c
             at += 1
             start += 1
             n -= 1
-        if c == 46 and checked & 1 == 0:
+        if c == 46:
+            good = checked & 1
+        if good == 0:
             return -1
         tx[at] = 32
         at += 1
@@ -319,16 +324,14 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     ValueError: a bad subject or reply subject, a payload over the server's `max_payload`, headers
     the server does not know; nothing is sent then.
     """
-    kind = _type(payload)
-    if reply is None and headers is None and n == -1 and (kind is _bytes or kind is _bytearray):
-        kind = _type(subject)
-        if kind is _str or kind is _bytes:
-            while True:
-                done = encode(self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0)
-                if done > 0:
-                    return True
-                if done or not drained(self):
-                    break
+    if reply is None and headers is None and n == -1:
+        kind = _type(payload)
+        while kind is _bytes or kind is _bytearray:
+            done = encode(self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0)
+            if done > 0:
+                return True
+            if done or not drained(self):
+                break
     rest = self._rest  # (a call with all of these would have a frame too large to be made without the heap)
     rest[0] = subject
     rest[1] = reply
@@ -420,20 +423,19 @@ def exchange(nc, wait):
     n = dispatch_all(nc) if f[POS] < f[END] else 0  # what came before a handler raised
     if wait > 0 and n == 0 and nc._broken is None:
         attempt(nc, (f[QUEUED] > 0 or nc._chunk != b"") and (w is None or w.out + w.COST < w.size), wait, -1)
-    n += receive(nc)
+    n += receive(nc, f)
     if w is not None:
         w.handler = False
     return n
 
 
-def receive(nc):
+def receive(nc, f):
     """Read and dispatch, a few buffers at most; return how many messages came."""
-    f, rx = nc._f, nc._rx
     n, rounds = 0, 8
     while rounds and not nc._deaf:
-        i = make_room(rx, f)
+        i = make_room(nc._rx, f)
         if i > 8:
-            if nc.feature("tidy").shorten(rx, f):
+            if nc.feature("tidy").shorten(nc._rx, f):
                 continue
             _wrong(nc)
             break
@@ -443,7 +445,7 @@ def receive(nc):
                 nc.end("closed by the server")
             break
         f[END] += i
-        rounds = rounds - 1 if f[END] + 1 == len(rx) else 0
+        rounds = rounds - 1 if f[END] == 9 * f[_STEP] else 0
         n += dispatch_all(nc)
     return n
 
@@ -716,7 +718,7 @@ class Msg:
         """Publish to the reply subject, as `Client.publish`; False also if there is none."""
         if self._f[_REPLY] == self._f[_REPLY_END]:
             return False
-        return self.nc.publish(self.buffer, payload, None, headers, n)  # which stands for the reply subject
+        return self.nc.publish(self.buffer, payload, b"", headers, n)  # which stands for the reply subject
 
 
 # Where in the array a message's parts are, for `msg_extras.py`; each of the second six has its end behind it.

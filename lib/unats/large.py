@@ -4,8 +4,6 @@
 control line, and calls `send`, which sends the rest from where it lies. Once loaded, nothing here allocates.
 """
 
-import utime
-
 from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, drained, ping, push
 from .subjects import check_subject
 
@@ -32,7 +30,7 @@ def _make_way(nc, w, n):
             ping(nc)
         if nc.left(until) == 0 or w.handler:
             break
-        nc.turn(utime.ticks_ms(), min(nc.left(until), 20))
+        nc.poll(min(nc.left(until), 20))
     nc._rest = rest
     return nc.connected and nc._f[QUEUED] == 0 and w.fits(n)
 

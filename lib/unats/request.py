@@ -91,7 +91,7 @@ class Requests:
             raise NotConnected("request: not connected")
         try:
             while request.result is request:
-                nc.poll(min(nc.left(request.until), 50))  # it is told of a lost connection between
+                nc.poll(nc.left(request.until))
         finally:  # also when a handler raises
             self._drop(request)
         msg = request.result
