@@ -81,7 +81,7 @@ def _refused(board, url, tls, **options):
     _client(board, url, tls, user="ann", password="s3cret", **options)
     files = board.files()
     error = board.raised("nc.connect(20000)")
-    assert board("nc.state == "disconnected"") and board.files() == files
+    assert board("nc.state == 'disconnected'") and board.files() == files
     assert "s3cret" not in error.text + repr(board("events"))
     return error
 
@@ -215,7 +215,7 @@ def test_servers_that_cannot_be_trusted_are_tried_ever_less_often(any_board, ser
     _client(any_board, _url(server), {"ca": stranger.der}, reconnect_wait_ms=40, reconnect_max_wait_ms=2000)
     any_board("nc.connect(wait=False)")
     any_board.until("len(events) >= 5")
-    assert {name for name, _ in any_board("events")} == {"ERROR"}
+    assert {name for name, _ in any_board("events")} == {"error"}
     assert {detail[0] for _, detail in any_board("events")} == {"AuthError"}
     gaps = any_board("[utime.ticks_diff(b, a) for a, b in zip(moments, moments[1:])]")
     assert all(gap >= (40 << i) // 2 - 1 for i, gap in enumerate(gaps)), gaps
@@ -348,7 +348,7 @@ def test_other_servers_are_learnt_under_tls_only(any_board, hostile_server, serv
     found = any_board("sorted([(str(s), s.tls_name) for s in nc._servers._all])")
     # one that is known by its address only has to have the name that led to it
     assert found == [("10.0.0.7:4222", "localhost"), ("b.example:5", None), ("localhost:%d" % server.port, None)]
-    assert any_board.events == ["CONNECTED"]
+    assert any_board.events == ["connected"]
 
 
 def _cluster(port, other):
@@ -365,7 +365,7 @@ def test_discovered_servers_are_talked_to_by_tls(any_board, start_nats_server, a
     any_board.until("%r in [str(s) for s in nc._servers._all]" % second_name)
     any_board("sub(%r) and None", subject)
     first.kill()
-    any_board.until("'RECONNECTED' in names()")
+    any_board.until("'reconnected' in names()")
     assert any_board("str(nc._servers.current)") == second_name
     any_board("put(%r, b'there')", subject)
     any_board.until("got")
@@ -484,11 +484,11 @@ def test_a_killed_server_is_connected_to_again(any_board, start_nats_server, ide
     files = any_board.files()
     for i in range(3):
         server.restart()
-        any_board.until("names().count('RECONNECTED') == %d" % (i + 1))
+        any_board.until("names().count('reconnected') == %d" % (i + 1))
     assert any_board.files() == files
     any_board("put(%r, b'again')", subject)
     any_board.until("got")
-    lost = any_board("[detail for name, detail in events if name == 'DISCONNECTED']")
+    lost = any_board("[detail for name, detail in events if name == 'disconnected']")
     assert {kind for kind, _ in lost} == {"NotConnected"}
 
 
@@ -553,7 +553,7 @@ def test_thousands_of_messages_through_a_line_that_stalls(roomy_board, start_nat
         for i in range(4000):
             data = messages.get(timeout=PATIENCE_S).data
             assert data == b"%d " % i + pattern(len(data) - len(b"%d " % i)), "seed %d, message %d" % (seed, i)
-        assert roomy_board.events == ["CONNECTED"] and messages.empty()
+        assert roomy_board.events == ["connected"] and messages.empty()
 
 
 def test_no_allocation_once_connected(board, server, authority, subject):
