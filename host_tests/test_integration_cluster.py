@@ -99,7 +99,7 @@ def test_a_lame_duck_is_left_before_it_closes(any_board, cluster, subject, given
     cluster.servers[0].signal(signal.SIGUSR2)
     any_board.until("'reconnected' in names()")
     assert any_board.events == ["connected", "lame duck", "disconnected", "reconnected"]
-    assert "was left" in any_board("events[2][1][1]"), "before the server closed"
+    assert "in lame duck mode" in any_board("events[2][1][1]"), "before the server closed"
     assert any_board("nc.server.name") in ("server1", "server2")
     _hears(any_board, cluster, subject, 1)
 
