@@ -4,17 +4,21 @@ PYTHON ?= python3
 PY = build/venv/bin/python
 BASE = build/base.stamp
 BENCH = build/bench.stamp
+VALGRIND = build/valgrind.stamp
 
-.PHONY: help env run test soak bench wire size deploy fleet credentials repl clean
+.PHONY: help env run lint format test soak bench wire size package deploy fleet credentials repl clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [SERVER=nats://host:4222]'
-	@echo 'make test     all tests but the long ones              [ARGS="-k name"]'
+	@echo 'make lint     style and spelling: ruff, and codespell'
+	@echo 'make format   the one formatter, over everything'
+	@echo 'make test     lint, and all tests but the long ones    [ARGS="-k name"]'
 	@echo 'make soak     the long tests                           [ARGS=...]'
-	@echo 'make bench    speed and heap against other clients     [ARGS=...]'
+	@echo 'make bench    instructions, heap, rates; beside others   [ARGS=--full]'
 	@echo 'make wire     round trips, segments and bytes of a wake, against umqtt.simple'
 	@echo 'make size     code lines, flash and heap per module    [ARGS=...]'
+	@echo 'make package  package.json, after a file of lib/unats has come or gone'
 	@echo 'make deploy   client and application onto a board      PORT=/dev/ttyACM0 [MPY=1] [DEVICE=greenhouse-7]'
 	@echo 'make fleet    identities and a server for a fleet       DEVICES="greenhouse-7 greenhouse-8" HOST=192.168.1.10 [DIR=fleet]'
 	@echo 'make credentials  a device'"'"'s, onto its board           PORT=/dev/ttyACM0 DEVICE=greenhouse-7 [DIR=fleet]'
@@ -31,35 +35,54 @@ $(BASE): tools/env.sh tools/requirements.txt
 $(BENCH): $(BASE) tools/requirements-bench.txt
 	@PYTHON='$(PYTHON)' tools/env.sh bench
 
+# Nothing, where the machine has it; without a stamp where there is none to be had.
+$(VALGRIND): tools/env.sh
+	@tools/env.sh valgrind
+
 run: $(BASE)
-	@$(PY) tools/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DEVICES),--devices $(DEVICES)) \
+	@$(PY) -m tools.run.run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DEVICES),--devices $(DEVICES)) \
 		$(if $(SERVER),--server $(SERVER)) $(if $(OUTAGE),--outage $(OUTAGE)) \
 		$(if $(SECURE),--secure) $(ARGS)
 
-test: $(BASE)
-	@$(PY) -m pytest host_tests -n 2 -m 'not soak' $(ARGS)
+# All of them, whatever the first one finds.
+lint: $(BASE)
+	@found=0; \
+	build/venv/bin/ruff check --quiet --output-format concise . || found=1; \
+	build/venv/bin/ruff format --check --quiet --output-format concise . || found=1; \
+	build/venv/bin/codespell || found=1; \
+	exit $$found
+
+format: $(BASE)
+	@build/venv/bin/ruff check --quiet --select I --fix .
+	@build/venv/bin/ruff format --quiet .
+
+test: lint $(BASE) $(VALGRIND)
+	@$(PY) -m pytest -n 2 -m 'not soak' $(ARGS)
 
 soak: $(BASE)
-	@$(PY) -m pytest host_tests -m soak -s $(ARGS)
+	@$(PY) -m pytest -m soak -s $(ARGS)
 
-bench: $(BENCH)
-	@$(PY) tools/bench.py $(ARGS)
+bench: $(BENCH) $(VALGRIND)
+	@$(PY) -m tools.bench.bench $(ARGS)
 
 wire: $(BENCH)
-	@$(PY) tools/wire.py $(ARGS)
+	@$(PY) -m tools.bench.wire $(ARGS)
 
 size: $(BASE)
-	@$(PY) tools/size.py $(ARGS)
+	@$(PY) -m tools.size.size $(ARGS)
+
+package: $(BASE)
+	@$(PY) -m tools.package
 
 deploy: $(BASE) | port
-	@$(PY) tools/deploy.py --port $(PORT) $(if $(MPY),--mpy) \
+	@$(PY) -m tools.deploy --port $(PORT) $(if $(MPY),--mpy) \
 		$(if $(DEVICE),--device '$(DEVICE)') $(if $(DIR),--fleet '$(DIR)') $(ARGS)
 
 fleet: $(BASE)
-	@$(PY) tools/provision.py make --dir '$(or $(DIR),fleet)' $(foreach host,$(HOST),--host $(host)) $(ARGS) -- $(DEVICES)
+	@$(PY) -m tools.fleet.provision make --dir '$(or $(DIR),fleet)' $(foreach host,$(HOST),--host $(host)) $(ARGS) -- $(DEVICES)
 
 credentials: $(BASE) | port
-	@$(PY) tools/provision.py install --dir '$(or $(DIR),fleet)' --port $(PORT) $(ARGS) -- '$(DEVICE)'
+	@$(PY) -m tools.fleet.provision install --dir '$(or $(DIR),fleet)' --port $(PORT) $(ARGS) -- '$(DEVICE)'
 
 repl: $(BASE) | port
 	@$(PY) -m mpremote connect $(PORT) repl

@@ -1,4 +1,4 @@
-"""A board at the end of a serial line, for programs that talk to one: MicroPython's Unix port on a pty.
+"""A board at the end of a serial line: MicroPython's Unix port on a pty.
 
 `FakeBoard.port` is what a program opens as the serial port; a folder is the board's flash. The
 prompt, the raw REPL and the file system calls behind it are MicroPython's own. What the Unix port
@@ -104,7 +104,7 @@ class FakeBoard:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  one call
         )
         os.close(slave)
 
@@ -153,4 +153,6 @@ class FakeBoard:
             os.write(self._outer, b"\r\nMPY: soft reboot\r\n")
         self._boot(run_main=hard)
         if not hard:
-            os.write(self._inner, b"\x01")  # a board stays in the raw REPL; this process starts outside it
+            os.write(
+                self._inner, b"\x01"
+            )  # a board stays in the raw REPL; this process starts outside it

@@ -12,19 +12,16 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+import unats
+from fake_board import FakeBoard
+from tools import deploy, package, toolchain
 
-import deploy  # noqa: E402
-import package  # noqa: E402
-import toolchain  # noqa: E402
-from fake_board import FakeBoard  # noqa: E402
-
+DEPLOY = [sys.executable, "-m", "tools.deploy"]
 MICROPYTHON = toolchain.binary("micropython")
-LIBRARY = sorted(path.name for path in toolchain.PACKAGE.glob("*.py"))
+LIBRARY = toolchain.library()
 BYTECODE_ONLY = 0x0306  # a board that loads .mpy 6.3, without machine code
 
 
@@ -38,7 +35,14 @@ def server():
 def settings(tmp_path, server):
     path = tmp_path / "settings.json"
     path.write_text(
-        json.dumps({"server": f"nats://127.0.0.1:{server.port}", "wifi_ssid": "lab", "device": "fake-1", "period_s": 0.2})
+        json.dumps(
+            {
+                "server": f"nats://127.0.0.1:{server.port}",
+                "wifi_ssid": "lab",
+                "device": "fake-1",
+                "period_s": 0.2,
+            }
+        )
     )
     return path
 
@@ -51,8 +55,10 @@ def flash(tmp_path):
 
 
 def run(board, settings, *arguments):
-    command = [sys.executable, str(toolchain.ROOT / "tools/deploy.py"), "--port", board.port, "--settings", str(settings)]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
+    command = [*DEPLOY, "--port", board.port, "--settings", str(settings)]
+    return subprocess.run(
+        [*command, *arguments], cwd=toolchain.ROOT, capture_output=True, text=True, timeout=120
+    )
 
 
 def first_reading(server):
@@ -70,7 +76,9 @@ def written(board):
 
 
 def tree(flash):
-    return sorted(path.relative_to(flash).as_posix() for path in flash.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(flash).as_posix() for path in flash.rglob("*") if path.is_file()
+    )
 
 
 def test_py_deployment_puts_everything_on_the_board_and_starts_it(server, settings, flash):
@@ -89,7 +97,8 @@ def test_mpy_deployment_runs_with_machine_code_for_the_board(server, settings, f
         done = run(board, settings, "--mpy")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "kernels for x64" in done.stdout
-        assert {path.suffix for path in (flash / "lib/unats").iterdir()} == {".mpy"}
+        suffixes = {path.suffix for path in (flash / "lib").rglob("*") if path.is_file()}
+        assert suffixes == {".mpy"}
         assert sorted(path.name for path in flash.glob("*.py")) == ["boot.py", "main.py"]
         kernels = (flash / "lib/unats/kernels.mpy").read_bytes()
         assert kernels[2] >> 2 == deploy.ARCHITECTURES.index("x64")
@@ -102,6 +111,16 @@ def test_mpy_deployment_runs_as_bytecode_on_a_board_without_machine_code(server,
         assert done.returncode == 0, done.stdout + done.stderr
         assert "kernels as bytecode" in done.stdout
         assert (flash / "lib/unats/kernels.mpy").read_bytes()[2] == 0
+        assert first_reading(server).startswith("sensors.fake-1.")
+
+
+def test_py_deployment_runs_on_a_board_without_an_emitter(server, settings, flash):
+    with FakeBoard(MICROPYTHON, flash, mpy=BYTECODE_ONLY) as board:
+        done = run(board, settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ".py, kernels as bytecode" in done.stdout
+        plain = (toolchain.plain_lib() / "unats/kernels.py").read_bytes()
+        assert (flash / "lib/unats/kernels.py").read_bytes() == plain
         assert first_reading(server).startswith("sensors.fake-1.")
 
 
@@ -118,6 +137,10 @@ def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, fla
     with FakeBoard(MICROPYTHON, flash) as board:
         assert run(board, settings).returncode == 0
         (flash / "lib/unats/gone.py").write_text("")
+        for folder in ("lib/unats/gone", "lib/unats/mine"):
+            (flash / folder).mkdir()
+            (flash / folder / "gone.mpy").write_text("")
+        (flash / "lib/unats/mine/notes.txt").write_text("")
         (flash / "lib/other.py").write_text("")
         (flash / "mine.py").write_text("")
         assert run(board, settings, "--mpy").returncode == 0
@@ -125,10 +148,16 @@ def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, fla
         assert run(board, settings).returncode == 0
         plain = tree(flash)
     assert "lib/unats/client.mpy" in compiled and "lib/unats/client.py" not in compiled
-    assert "settings.mpy" in compiled and "settings.py" not in compiled and "settings.json" in compiled
+    assert (
+        "settings.mpy" in compiled
+        and "settings.py" not in compiled
+        and "settings.json" in compiled
+    )
     assert "lib/unats/client.py" in plain and not [path for path in plain if path.endswith(".mpy")]
     for files in (compiled, plain):
-        assert "lib/unats/gone.py" not in files and {"lib/other.py", "mine.py"} <= set(files)
+        assert not [path for path in files if "gone" in path]
+        assert {"lib/other.py", "lib/unats/mine/notes.txt", "mine.py"} <= set(files)
+    assert not (flash / "lib/unats/gone").exists()
 
 
 def test_a_running_application_is_replaced(server, settings, flash):
@@ -138,7 +167,9 @@ def test_a_running_application_is_replaced(server, settings, flash):
         assert first_reading(server).startswith("sensors.fake-1.")
 
 
-def test_nothing_starts_when_the_client_does_not_import_on_the_board(settings, flash, tmp_path, monkeypatch, capfd):
+def test_nothing_starts_when_the_client_does_not_import_on_the_board(
+    settings, flash, tmp_path, monkeypatch, capfd
+):
     broken = tmp_path / "unats"
     shutil.copytree(toolchain.PACKAGE, broken)
     (broken / "__init__.py").write_text("import no_such_module\n")
@@ -178,8 +209,12 @@ def test_a_port_without_a_board_is_a_clear_error(settings, tmp_path):
     assert done.returncode != 0 and NoBoard.port in done.stderr and "plugged in" in done.stderr
 
 
-@pytest.mark.parametrize("mpy, message", [(0, "does not load .mpy"), (0x0205, "version 5"), (0x0B07, "version 7")])
-def test_mpy_that_the_board_cannot_load_is_refused_before_anything_is_written(settings, flash, mpy, message):
+@pytest.mark.parametrize(
+    "mpy, message", [(0, "does not load .mpy"), (0x0205, "version 5"), (0x0B07, "version 7")]
+)
+def test_mpy_that_the_board_cannot_load_is_refused_before_anything_is_written(
+    settings, flash, mpy, message
+):
     with FakeBoard(MICROPYTHON, flash, mpy=mpy) as board:
         done = run(board, settings, "--mpy")
         assert done.returncode != 0 and message in done.stderr
@@ -205,11 +240,13 @@ def test_architecture_is_read_from_what_the_board_says(number, march):
 def test_the_architectures_are_those_of_mpy_cross():
     for index, name in enumerate(deploy.ARCHITECTURES):
         if name and name != "rv64imc":  # mpy-cross does not know this one yet
-            native = "import micropython\n@micropython.viper\ndef f(a: int) -> int:\n    return a\n"
+            native = (
+                "import micropython\n@micropython.viper\ndef f(a: int) -> int:\n    return a\n"
+            )
             assert toolchain.compile_mpy(native, "m.py", name)[2] >> 2 == index
 
 
-# --- mip ----------------------------------------------------------------------------------------
+# --- mip
 
 
 @pytest.fixture
@@ -230,29 +267,72 @@ def repository():
 
 
 def assert_installed(folder):
-    assert tree(folder) == [f"unats/{name}" for name in LIBRARY]
+    assert tree(folder) == LIBRARY
     for name in LIBRARY:
-        assert (folder / "unats" / name).read_bytes() == (toolchain.PACKAGE / name).read_bytes()
+        assert (folder / name).read_bytes() == (toolchain.LIB / name).read_bytes()
 
 
 def test_package_json_lists_the_files_of_the_library_and_no_others():
     listed = json.loads((toolchain.ROOT / "package.json").read_text())
-    assert listed["urls"] == [[f"unats/{name}", f"lib/unats/{name}"] for name in LIBRARY]
-    assert listed == package.content(), "tools/package.py writes it anew"
+    assert listed["urls"] == [[name, f"lib/{name}"] for name in LIBRARY]
+    assert listed == package.content(), "make package writes it anew"
+
+
+def test_the_version_is_said_once_and_is_the_librarys_own():
+    assert package.version() == unats.__version__
+
+
+def test_a_version_that_is_said_twice_or_not_at_all_is_found(tmp_path):
+    (tmp_path / "auth").mkdir()
+    (tmp_path / "__init__.py").write_text('__version__ = "1.2.3"\n')
+    assert package.version(tmp_path) == "1.2.3"
+    (tmp_path / "auth" / "__init__.py").write_text('VERSION = "1.2.3"\n')
+    with pytest.raises(toolchain.ToolError, match="2 times"):
+        package.version(tmp_path)
+    (tmp_path / "__init__.py").write_text("")
+    (tmp_path / "auth" / "__init__.py").write_text("")
+    with pytest.raises(toolchain.ToolError, match="0 times"):
+        package.version(tmp_path)
+
+
+def test_files_of_sub_packages_belong_to_the_library(tmp_path):
+    (tmp_path / "auth").mkdir()
+    for name in ("__init__.py", "auth/nkey.py", "auth/__init__.py", "notes.txt"):
+        (tmp_path / name).write_text("")
+    names = ["unats/__init__.py", "unats/auth/__init__.py", "unats/auth/nkey.py"]
+    assert toolchain.library(tmp_path) == names
 
 
 def test_mip_on_micropython_installs_the_library(repository, tmp_path):
     code = f"import mip; mip.install({repository + '/package.json'!r}, target='lib')"
-    subprocess.run([MICROPYTHON, "-c", code], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [MICROPYTHON, "-c", code], cwd=tmp_path, check=True, capture_output=True, timeout=60
+    )
     assert_installed(tmp_path / "lib")
     code = "import sys; sys.path.insert(0, 'lib'); import unats; print(unats.__file__)"
-    done = subprocess.run([MICROPYTHON, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [MICROPYTHON, "-c", code],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.stdout.strip() == "lib/unats/__init__.py"
 
 
 def test_mpremote_mip_installs_the_library_onto_a_board(repository, flash):
     with FakeBoard(MICROPYTHON, flash) as board:
-        command = [sys.executable, "-m", "mpremote", "connect", board.port, "mip", "install", repository + "/"]
+        command = [
+            sys.executable,
+            "-m",
+            "mpremote",
+            "connect",
+            board.port,
+            "mip",
+            "install",
+            repository + "/",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
     assert_installed(flash / "lib")
@@ -285,4 +365,4 @@ def test_mip_finds_every_file_from_a_repository_address(monkeypatch, spec, versi
     monkeypatch.setattr(mip.urllib.request, "urlopen", urlopen)
     board = Board()
     mip._install_package(board, spec, None, "/lib", version, mpy=True)
-    assert board.files == {f"/lib/unats/{name}": (toolchain.PACKAGE / name).read_bytes() for name in LIBRARY}
+    assert board.files == {f"/lib/{name}": (toolchain.LIB / name).read_bytes() for name in LIBRARY}

@@ -1,7 +1,9 @@
-"""Every suite in device/ on MicroPython: the Unix port, and the one with 32-bit words.
+"""Every suite in device/ on MicroPython: the Unix port, the plain flavour, and 32-bit words.
 
-The latter has no sockets and no viper: a suite that needs them says so by `NEEDS_SOCKETS = True` or
-`NEEDS_VIPER = True` at its top level. On CPython pytest collects the same files by itself.
+Plain: lib/ without the decorators that ask for machine code. With 32-bit words there are no
+sockets, and on neither of these two is there viper: a suite that needs them says so by
+`NEEDS_SOCKETS = True` or `NEEDS_VIPER = True` at its top level. On CPython pytest collects the
+same files by itself.
 """
 
 import ast
@@ -17,23 +19,28 @@ from support.paths import DEVICE
 _SUITES = sorted(path.stem for path in DEVICE.glob("test_*.py"))
 
 
-_NEEDS = ("NEEDS_SOCKETS", "NEEDS_VIPER")
-
-
-def runs_on_wasm32(source):
-    """Whether a suite of this source needs nothing that is not there."""
+def _needs(source):
+    """The names of what a suite of this source says it needs."""
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in _NEEDS:
-            if ast.literal_eval(node.value):
-                return False
-    return True
+        if isinstance(node, ast.Assign):
+            name = ast.unparse(node.targets[0])
+            if name.startswith("NEEDS_") and ast.literal_eval(node.value):
+                yield name
+
+
+def interpreters(source):
+    """Where a suite of this source runs."""
+    needs = set(_needs(source))
+    assert needs <= {"NEEDS_SOCKETS", "NEEDS_VIPER"}, needs
+    if "NEEDS_VIPER" in needs:
+        return ["unix"]
+    return ["unix", "plain"] if needs else ["unix", "plain", "wasm32"]
 
 
 def _runs():
     for name in _SUITES:
-        yield name, "unix"
-        if runs_on_wasm32((DEVICE / (name + ".py")).read_text()):
-            yield name, "wasm32"
+        for interpreter in interpreters((DEVICE / (name + ".py")).read_text()):
+            yield name, interpreter
 
 
 def count(output):

@@ -6,21 +6,17 @@ A board that sleeps ends; here it is started again, with its folder as it has le
 import asyncio
 import json
 import os
-import sys
 import time
-from pathlib import Path
 
 import nats
 import pytest
+from nats.js.api import StreamConfig
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-
-import wire  # noqa: E402
-from nats.js.api import StreamConfig  # noqa: E402
-from simulation import HEAP, Board  # noqa: E402
-from support.interpreters import run_micropython  # noqa: E402
-from support.peer import Peer  # noqa: E402
-from toolchain import ToolError  # noqa: E402
+from support.interpreters import run_micropython
+from support.peer import Peer
+from tools.bench import wire
+from tools.run.simulation import HEAP, Board
+from tools.toolchain import ToolError
 
 PATIENCE_S = 60
 AWAKE_S = 2  # where nothing is to come of it

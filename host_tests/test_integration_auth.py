@@ -1,18 +1,14 @@
 """Real nats-servers in each way of authentication: who gets in, who does not, what is said, what goes on."""
 
 import signal
-import sys
 import time
 
 import pytest
 
 from support.live import Board, subject  # noqa: F401
 from support.nats_server import NatsServer
-from support.paths import TOOLS
 from support.peer import Peer
-
-sys.path.insert(0, str(TOOLS))
-import nats_jwt  # noqa: E402
+from tools.fleet import nats_jwt
 
 _PATIENCE_S = 20
 _HASHED = "$2a$04$abcdefghijklmnopqrstuuPWRtT5yx7FBi4dcf6ROhboeNunUrLQ."  # of "geheim"

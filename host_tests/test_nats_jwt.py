@@ -1,8 +1,7 @@
-"""Identities of operator mode: what the JWTs say, and that the official client gets in with them."""
+"""Identities of operator mode: what the JWTs say, and that the official client gets in."""
 
 import base64
 import re
-import sys
 import time
 
 import nkeys
@@ -10,11 +9,8 @@ import pytest
 from nacl.signing import VerifyKey
 
 from support.nats_server import NatsServer
-from support.paths import TOOLS
 from support.peer import Peer
-
-sys.path.insert(0, str(TOOLS))
-import nats_jwt  # noqa: E402
+from tools.fleet import nats_jwt
 
 
 @pytest.fixture
@@ -32,7 +28,11 @@ def _verify(jwt, public):
 def test_the_chain_of_signatures(account):
     user = account.user("board")
     operator = account.operator
-    for jwt, by, of in ((operator.jwt(), operator, operator), (account.jwt(), operator, account), (user.jwt(), account, user)):
+    for jwt, by, of in (
+        (operator.jwt(), operator, operator),
+        (account.jwt(), operator, account),
+        (user.jwt(), account, user),
+    ):
         _verify(jwt, by.public)
         claims = nats_jwt.decode(jwt)
         assert (claims["iss"], claims["sub"], claims["name"]) == (by.public, of.public, of.name)
@@ -41,7 +41,15 @@ def test_the_chain_of_signatures(account):
 
 
 def test_what_a_user_may(account):
-    user = account.user("b", publish=["a"], subscribe=["c"], deny_publish=["d"], responses=2, expires=99.9, bearer=True)
+    user = account.user(
+        "b",
+        publish=["a"],
+        subscribe=["c"],
+        deny_publish=["d"],
+        responses=2,
+        expires=99.9,
+        bearer=True,
+    )
     claims = nats_jwt.decode(user.jwt())
     nats = claims["nats"]
     assert (nats["pub"], nats["sub"]) == ({"allow": ["a"], "deny": ["d"]}, {"allow": ["c"]})
@@ -61,7 +69,13 @@ def test_made_again_of_its_seed(account):
     user = account.user("b")
     for seed in (user.seed, user.seed.decode() + "\n"):
         assert account.user("b", seed=seed).public == user.public
-    for seed in (account.seed, b"", b"rubbish", user.seed[:-1], nkeys.encode_seed(bytes(32), nkeys.PREFIX_BYTE_SERVER)):
+    for seed in (
+        account.seed,
+        b"",
+        b"rubbish",
+        user.seed[:-1],
+        nkeys.encode_seed(bytes(32), nkeys.PREFIX_BYTE_SERVER),
+    ):
         with pytest.raises(ValueError):
             account.user("b", seed=seed)
 
@@ -79,7 +93,9 @@ def test_a_seed_is_in_no_repr(account):
 
 def test_creds_have_the_usual_form(account):
     user = account.user("b")
-    found = re.findall(r"^-{3,}[^\n]*-{3,}\n([\w\-.=]+)\n-{3,}[^\n]*-{3,}$", user.creds(), re.MULTILINE)
+    found = re.findall(
+        r"^-{3,}[^\n]*-{3,}\n([\w\-.=]+)\n-{3,}[^\n]*-{3,}$", user.creds(), re.MULTILINE
+    )
     assert found[1] == user.seed.decode()
     assert nats_jwt.decode(found[0])["sub"] == user.public
 

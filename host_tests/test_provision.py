@@ -1,4 +1,4 @@
-"""tools/provision.py: what a fleet consists of, what its server lets each of its devices do, and its boards."""
+"""What a fleet consists of, what its server lets each of its devices do, and its boards."""
 
 import asyncio
 import json
@@ -11,23 +11,20 @@ import stat
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import nats
 import nats.errors
 import pytest
 from nats.js.api import StreamConfig
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-
-import fleet as fleets  # noqa: E402
-import nats_jwt  # noqa: E402
-import provision  # noqa: E402
-import secure  # noqa: E402
-import toolchain  # noqa: E402
-from fake_board import FakeBoard  # noqa: E402
-from fleet import Fleet  # noqa: E402
-from toolchain import ToolError, free_port  # noqa: E402
+from fake_board import FakeBoard
+from tools import toolchain
+from tools.fleet import fleet as fleets
+from tools.fleet import nats_jwt
+from tools.fleet.board import merged
+from tools.fleet.fleet import Fleet
+from tools.run import secure
+from tools.toolchain import ToolError, free_port
 
 PATIENCE_S = 60
 ERRORS = (nats.errors.Error, OSError, asyncio.TimeoutError)
@@ -35,8 +32,10 @@ SECRET = re.compile(r"S[OAU][A-Z2-7]{56}|PRIVATE KEY|eyJ")
 
 
 def command(*arguments):
-    program = [sys.executable, str(toolchain.ROOT / "tools/provision.py"), *map(str, arguments)]
-    return subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE_S)
+    program = [sys.executable, "-m", "tools.fleet.provision", *map(str, arguments)]
+    return subprocess.run(
+        program, cwd=toolchain.ROOT, capture_output=True, text=True, timeout=PATIENCE_S
+    )
 
 
 async def until(condition):
@@ -56,7 +55,11 @@ class Serving:
     def __enter__(self):
         for _ in range(5):
             with open(self.fleet.folder / "log", "wb") as log:
-                program = [toolchain.binary("nats-server"), "-c", str(self.fleet.folder / "server.conf")]
+                program = [
+                    toolchain.binary("nats-server"),
+                    "-c",
+                    str(self.fleet.folder / "server.conf"),
+                ]
                 self._process = subprocess.Popen(program, cwd="/", stdout=log, stderr=log)
             if self._listens():
                 return self
@@ -96,9 +99,19 @@ class Serving:
         self.await_log("Reloaded server configuration", count + 1)
 
     async def connect(self, creds, **options):
-        options = {"allow_reconnect": False, "max_reconnect_attempts": 1, "connect_timeout": PATIENCE_S, **options}
+        options = {
+            "allow_reconnect": False,
+            "max_reconnect_attempts": 1,
+            "connect_timeout": PATIENCE_S,
+            **options,
+        }
         context = ssl.create_default_context(cafile=str(self.fleet.folder / "ca.pem"))
-        return await nats.connect(f"tls://127.0.0.1:{self.fleet.port}", tls=context, user_credentials=str(creds), **options)
+        return await nats.connect(
+            f"tls://127.0.0.1:{self.fleet.port}",
+            tls=context,
+            user_credentials=str(creds),
+            **options,
+        )
 
     async def gets_in(self, creds):
         async def quiet(error):
@@ -138,10 +151,16 @@ def test_what_is_private_is_for_the_owner_only(tmp_path):
 def test_no_command_prints_a_secret(tmp_path):
     where = ("--dir", tmp_path / "f")
     for arguments in (
-        ("make", *where, "one"), ("make", *where, "one"), ("add", *where, "two"), ("add", *where, "two"),
-        ("renew", *where, "one", "--days", "1"), ("revoke", *where, "two"), ("list", *where),
-        ("server", *where, "--host", "h.example"), ("install", *where, "one", "--port", tmp_path / "none"),
-    ):  # fmt: skip
+        ("make", *where, "one"),
+        ("make", *where, "one"),
+        ("add", *where, "two"),
+        ("add", *where, "two"),
+        ("renew", *where, "one", "--days", "1"),
+        ("revoke", *where, "two"),
+        ("list", *where),
+        ("server", *where, "--host", "h.example"),
+        ("install", *where, "one", "--port", tmp_path / "none"),
+    ):
         done = command(*arguments)
         assert not SECRET.search(done.stdout + done.stderr)
         assert "Traceback" not in done.stderr
@@ -176,14 +195,27 @@ def test_hosts_that_are_none(tmp_path, host):
 
 
 def test_misuse_is_told_without_a_traceback(tmp_path):
-    for arguments in (("list",), ("add", "x"), ("install", "x", "--port", "p"), ("watch",), ("server",)):
+    for arguments in (
+        ("list",),
+        ("add", "x"),
+        ("install", "x", "--port", "p"),
+        ("watch",),
+        ("server",),
+    ):
         done = command(arguments[0], "--dir", tmp_path / "none", *arguments[1:])
-        assert done.returncode == 1 and "there is no fleet" in done.stderr and "Traceback" not in done.stderr
+        assert (
+            done.returncode == 1
+            and "there is no fleet" in done.stderr
+            and "Traceback" not in done.stderr
+        )
     assert command("make", "--dir", tmp_path / "f", "one").returncode == 0
     for arguments, text in (
-        (("add", "one"), "there is one already"), (("renew", "none"), "no such device"), (("revoke", "none"), "no such device"),
-        (("renew", "one", "--days", "0"), "--days"), (("watch",), "is the server running"),
-    ):  # fmt: skip
+        (("add", "one"), "there is one already"),
+        (("renew", "none"), "no such device"),
+        (("revoke", "none"), "no such device"),
+        (("renew", "one", "--days", "0"), "--days"),
+        (("watch",), "is the server running"),
+    ):
         done = command(arguments[0], "--dir", tmp_path / "f", *arguments[1:])
         assert done.returncode == 1 and text in done.stderr and "Traceback" not in done.stderr
 
@@ -196,7 +228,7 @@ def test_a_device_may_use_its_own_subjects_and_no_other(fleet):
 
 
 async def stored(observer, count):
-    """Wait until the stream holds so many messages: it takes them later than the server answers PING."""
+    """Wait until the stream holds so many messages, later than the server answers PING."""
     end = time.monotonic() + PATIENCE_S
     while (await observer.jetstream().stream_info("READINGS")).state.messages < count:
         assert time.monotonic() < end, "not stored"
@@ -218,14 +250,23 @@ async def _own_subjects(fleet):
 
     with Serving(fleet) as serving:
         observer = await serving.connect(fleet.folder / "observer.creds")
-        await observer.jetstream().add_stream(StreamConfig(name="READINGS", subjects=["sensors.>"], allow_direct=True))
+        await observer.jetstream().add_stream(
+            StreamConfig(name="READINGS", subjects=["sensors.>"], allow_direct=True)
+        )
         await observer.subscribe("sensors.>", cb=hear)
         await observer.subscribe("devices.>", cb=hear)
         await observer.flush()
-        one = await serving.connect(fleet.creds("one"), inbox_prefix="_INBOX.one", error_cb=on_error)
-        two = await serving.connect(fleet.creds("two"), inbox_prefix="_INBOX.two", error_cb=on_error)
+        one = await serving.connect(
+            fleet.creds("one"), inbox_prefix="_INBOX.one", error_cb=on_error
+        )
+        two = await serving.connect(
+            fleet.creds("two"), inbox_prefix="_INBOX.two", error_cb=on_error
+        )
 
-        assert json.loads((await one.request("sensors.one.temp", b"1")).data) == {"stream": "READINGS", "seq": 1}
+        assert json.loads((await one.request("sensors.one.temp", b"1")).data) == {
+            "stream": "READINGS",
+            "seq": 1,
+        }
         assert (await one.request("$JS.API.DIRECT.GET.READINGS.sensors.one.temp")).data == b"1"
         await one.publish("devices.one.hello", b"hello")
         await one.publish("devices.one.error", b"error")
@@ -233,25 +274,53 @@ async def _own_subjects(fleet):
         await one.flush()
         assert (await observer.request("devices.one.led", b"on", PATIENCE_S)).data == b"on"
         assert errors == []
-        expected = [("sensors.one.temp", b"1"), ("devices.one.hello", b"hello"), ("devices.one.error", b"error")]
+        expected = [
+            ("sensors.one.temp", b"1"),
+            ("devices.one.hello", b"hello"),
+            ("devices.one.error", b"error"),
+        ]
         assert [found for found in heard if not found[0].endswith("led")] == expected
 
         forbidden = (
-            "sensors.two.temp", "devices.two.hello", "devices.two.led", "devices.one.led", "_INBOX.two.x", "_INBOX.x",
-            "$JS.API.STREAM.DELETE.READINGS", "$JS.API.STREAM.MSG.GET.READINGS", "$JS.API.STREAM.NAMES",
-            "$JS.API.DIRECT.GET.READINGS.sensors.two.temp", "$JS.API.DIRECT.GET.READINGS",
-            "$JS.API.CONSUMER.CREATE.READINGS", "$SYS.REQ.SERVER.PING",
-        )  # fmt: skip
+            "sensors.two.temp",
+            "devices.two.hello",
+            "devices.two.led",
+            "devices.one.led",
+            "_INBOX.two.x",
+            "_INBOX.x",
+            "$JS.API.STREAM.DELETE.READINGS",
+            "$JS.API.STREAM.MSG.GET.READINGS",
+            "$JS.API.STREAM.NAMES",
+            "$JS.API.DIRECT.GET.READINGS.sensors.two.temp",
+            "$JS.API.DIRECT.GET.READINGS",
+            "$JS.API.CONSUMER.CREATE.READINGS",
+            "$SYS.REQ.SERVER.PING",
+        )
         del heard[:]
         for subject in forbidden:
             await one.publish(subject, b"x")
-        for subject in ("sensors.>", "devices.two.led", "devices.>", "_INBOX.>", "_INBOX.two.>", "_R_.>", ">"):
+        for subject in (
+            "sensors.>",
+            "devices.two.led",
+            "devices.>",
+            "_INBOX.>",
+            "_INBOX.two.>",
+            "_R_.>",
+            ">",
+        ):
             await one.subscribe(subject, cb=hear)
         await one.flush()
-        await until(lambda: len(errors) >= len(forbidden) + 7)  # nats-py tells of them in tasks of their own
+        await until(
+            lambda: len(errors) >= len(forbidden) + 7
+        )  # nats-py tells of them in tasks of their own
         assert len(errors) == len(forbidden) + 7, errors
         # The server is to answer to another's subject, and whoever gets a message may answer it.
-        loops = ("sensors.one.temp", "$JS.API.DIRECT.GET.READINGS.sensors.one.temp", "devices.one.hello", "_INBOX.one.x")
+        loops = (
+            "sensors.one.temp",
+            "$JS.API.DIRECT.GET.READINGS.sensors.one.temp",
+            "devices.one.hello",
+            "_INBOX.one.x",
+        )
         await two.subscribe("devices.two.>", cb=hear)
         await two.flush()
         await one.subscribe("_INBOX.one.x", cb=answer)
@@ -260,7 +329,9 @@ async def _own_subjects(fleet):
                 await one.publish(subject, b"on", reply=reply)
         await one.flush()
         await stored(observer, 3)
-        assert (await one.request("$JS.API.DIRECT.GET.READINGS.sensors.one.temp", timeout=PATIENCE_S)).data == b"on"
+        assert (
+            await one.request("$JS.API.DIRECT.GET.READINGS.sensors.one.temp", timeout=PATIENCE_S)
+        ).data == b"on"
         await two.flush()
         await observer.flush()
         assert {subject for subject, _ in heard} == {"sensors.one.temp", "devices.one.hello"}
@@ -289,7 +360,11 @@ async def _come_and_go(fleet, tmp_path):
             pass
 
         nc = await serving.connect(gone, closed_cb=on_closed, error_cb=quiet)
-        for arguments in (("add", *where, "three"), ("renew", *where, "one"), ("revoke", *where, "two")):
+        for arguments in (
+            ("add", *where, "three"),
+            ("renew", *where, "one"),
+            ("revoke", *where, "two"),
+        ):
             assert command(*arguments).returncode == 0
         serving.reload()
         await asyncio.wait_for(ended.wait(), PATIENCE_S)  # also whoever is connected is out
@@ -297,7 +372,12 @@ async def _come_and_go(fleet, tmp_path):
         fleet = Fleet(fleet.folder)
         assert fleet.devices == ["one", "three"]
         assert not (fleet.folder / "devices/two.creds").exists()
-        for creds, good in ((old, False), (gone, False), (fleet.creds("one"), True), (fleet.creds("three"), True)):
+        for creds, good in (
+            (old, False),
+            (gone, False),
+            (fleet.creds("one"), True),
+            (fleet.creds("three"), True),
+        ):
             assert await serving.gets_in(creds) == good, creds
         assert command("renew", *where, "two").returncode == 0
         serving.reload()
@@ -314,11 +394,24 @@ def test_credentials_with_an_end(fleet):
 
 def test_another_address_takes_a_new_certificate_of_the_same_authority(fleet):
     authority = (fleet.folder / "ca.pem").read_bytes()
-    assert command("server", "--dir", fleet.folder, "--host", "localhost", "--host", "nats.example").returncode == 0
+    assert (
+        command(
+            "server", "--dir", fleet.folder, "--host", "localhost", "--host", "nats.example"
+        ).returncode
+        == 0
+    )
     fleet = Fleet(fleet.folder)
-    assert fleet.url == f"tls://localhost:{fleet.port}" and (fleet.folder / "ca.pem").read_bytes() == authority
+    assert (
+        fleet.url == f"tls://localhost:{fleet.port}"
+        and (fleet.folder / "ca.pem").read_bytes() == authority
+    )
     with Serving(fleet):
-        for name, good in (("localhost", True), ("nats.example", True), ("127.0.0.1", True), ("other.example", False)):
+        for name, good in (
+            ("localhost", True),
+            ("nats.example", True),
+            ("127.0.0.1", True),
+            ("other.example", False),
+        ):
             assert _is_certified(fleet, name) == good, name
 
 
@@ -340,11 +433,17 @@ def _is_certified(fleet, name):
 @pytest.mark.parametrize("hole", ["permissions", "shared account"])
 def test_a_hole_in_the_permissions_is_noticed(tmp_path, monkeypatch, hole):
     if hole == "permissions":
-        monkeypatch.setattr(fleets, "permissions", lambda device: {"publish": [">"], "subscribe": [">"]})
+        monkeypatch.setattr(
+            fleets, "permissions", lambda device: {"publish": [">"], "subscribe": [">"]}
+        )
         monkeypatch.setattr(secure, "_WAIT_S", 1)
     else:  # one that devices have in common with the observer, as is often done
         monkeypatch.setattr(Fleet, "_account_for", lambda self, device: self._account_of_all)
-        monkeypatch.setattr(fleets, "_joined", lambda account, fleet, device: nats_jwt.Operator("x").account("none"))
+        monkeypatch.setattr(
+            fleets,
+            "_joined",
+            lambda account, fleet, device: nats_jwt.Operator("x").account("none"),
+        )
     outcomes = asyncio.run(_cheated(tmp_path))
     refused = [text.split(" -> ")[0] for text, good in outcomes if good]
     assert len(refused) < len(outcomes)
@@ -361,7 +460,9 @@ async def _cheated(tmp_path):
     with Serving(fleet):
         url = f"nats://127.0.0.1:{fleet.port}"
         observer = await nats.connect(url, **secured.observer())
-        await observer.jetstream().add_stream(StreamConfig(name="READINGS", subjects=["sensors.>"], allow_direct=True))
+        await observer.jetstream().add_stream(
+            StreamConfig(name="READINGS", subjects=["sensors.>"], allow_direct=True)
+        )
         await observer.jetstream().publish("sensors.one.temp", b"1")
         await secured.cheat(url, observer, lambda text, refused: outcomes.append((text, refused)))
         await observer.close()
@@ -380,19 +481,43 @@ def flash(tmp_path):
 
 def own_settings(tmp_path):
     path = tmp_path / "settings.json"
-    mine = {"server": "nats://10.0.0.1", "wifi_ssid": "lab", "period_s": 0.2, "user": "u", "password": "old", "device": "x"}
+    mine = {
+        "server": "nats://10.0.0.1",
+        "wifi_ssid": "lab",
+        "period_s": 0.2,
+        "user": "u",
+        "password": "old",
+        "device": "x",
+    }
     path.write_text(json.dumps(mine))
     return path
 
 
 def test_a_board_gets_its_credentials_and_joins_the_fleet(fleet, tmp_path, flash):
     settings = own_settings(tmp_path)
-    deploy = [sys.executable, str(toolchain.ROOT / "tools/deploy.py"), "--settings", str(settings)]
+    deploy = [sys.executable, "-m", "tools.deploy", "--settings", str(settings)]
     with Serving(fleet) as serving, FakeBoard(toolchain.binary("micropython"), flash) as board:
-        done = subprocess.run([*deploy, "--port", board.port], capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [*deploy, "--port", board.port],
+            cwd=toolchain.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
-        install = ("install", "--dir", fleet.folder, "--port", board.port, "--settings", settings, "one")
-        asyncio.run(until(lambda: any((flash / "outbox").glob("*"))))  # of its former life, and name
+        install = (
+            "install",
+            "--dir",
+            fleet.folder,
+            "--port",
+            board.port,
+            "--settings",
+            settings,
+            "one",
+        )
+        asyncio.run(
+            until(lambda: any((flash / "outbox").glob("*")))
+        )  # of its former life, and name
         done = command(*install)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "had another name" in done.stdout
@@ -408,7 +533,9 @@ def test_a_board_gets_its_credentials_and_joins_the_fleet(fleet, tmp_path, flash
 
 async def _heard_from(serving, subject):
     nc = await serving.connect(serving.fleet.folder / "observer.creds")
-    await nc.jetstream().add_stream(StreamConfig(name="READINGS", subjects=["sensors.>"], allow_direct=True))
+    await nc.jetstream().add_stream(
+        StreamConfig(name="READINGS", subjects=["sensors.>"], allow_direct=True)
+    )
     messages = await nc.subscribe(subject)
     msg = await messages.next_msg(PATIENCE_S)
     await nc.close()
@@ -417,10 +544,12 @@ async def _heard_from(serving, subject):
 
 def test_deploy_can_bring_them_at_once(fleet, tmp_path, flash):
     settings = own_settings(tmp_path)
-    deploy = [sys.executable, str(toolchain.ROOT / "tools/deploy.py"), "--settings", str(settings), "--mpy"]
+    deploy = [sys.executable, "-m", "tools.deploy", "--settings", str(settings), "--mpy"]
     with FakeBoard(toolchain.binary("micropython"), flash) as board:
         program = [*deploy, "--port", board.port, "--fleet", str(fleet.folder), "--device", "two"]
-        done = subprocess.run(program, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            program, cwd=toolchain.ROOT, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     assert (flash / "two.creds").read_bytes() == fleet.creds("two").read_bytes()
     assert (flash / "ca.der").read_bytes() == (fleet.folder / "ca.der").read_bytes()
@@ -433,9 +562,13 @@ def test_a_board_is_left_alone_if_something_is_wrong_here(fleet, tmp_path, flash
     wrong.write_text('{"wifi_ssid": "lab", "colour": "red"}')
     with FakeBoard(toolchain.binary("micropython"), flash) as board:
         for path, device, text in (
-            (settings, "none", "no such device"), (tmp_path / "absent", "one", "copy"), (wrong, "one", "colour"),
-        ):  # fmt: skip
-            done = command("install", "--dir", fleet.folder, "--port", board.port, "--settings", path, device)
+            (settings, "none", "no such device"),
+            (tmp_path / "absent", "one", "copy"),
+            (wrong, "one", "colour"),
+        ):
+            done = command(
+                "install", "--dir", fleet.folder, "--port", board.port, "--settings", path, device
+            )
             assert done.returncode == 1 and text in done.stderr and "Traceback" not in done.stderr
         assert board.events == []
     assert list(os.listdir(flash)) == []
@@ -448,11 +581,15 @@ def test_watching_and_asking(fleet):
         assert (done.returncode, done.stderr) == (0, ""), done
         assert "the server takes readings" in done.stdout
         done = command("ask", *where, "one", "led", "on")
-        assert done.returncode == 1 and "is the device connected" in done.stderr and "Traceback" not in done.stderr
+        assert (
+            done.returncode == 1
+            and "is the device connected" in done.stderr
+            and "Traceback" not in done.stderr
+        )
 
 
 def test_settings_are_merged_without_what_they_replace():
     mine = {"server": "nats://h", "token": "t", "wifi_ssid": "lab", "sleep_s": 60}
-    assert provision.merged(mine, {"server": "tls://h", "ca": "ca.der"}) == {
+    assert merged(mine, {"server": "tls://h", "ca": "ca.der"}) == {
         "server": "tls://h", "wifi_ssid": "lab", "sleep_s": 60, "ca": "ca.der",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""tools/run.py from outside: what it prints, how it ends, and that it leaves nothing behind."""
+"""`make run` from outside: what it prints, how it ends, and that it leaves nothing behind."""
 
 import contextlib
 import json
@@ -10,23 +10,25 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
-sys.path.insert(0, str(TOOLS))
+import settings
+from support.paths import ROOT
+from tools.run import address, observer
+from tools.run import run as run_tool
+from tools.run.simulation import Board, Server
+from tools.run.stream import Record
+from tools.toolchain import free_port
 
-import address  # noqa: E402
-import settings  # noqa: E402
-import observer  # noqa: E402
-from simulation import Board, Server  # noqa: E402
-from stream import Record  # noqa: E402
-from toolchain import free_port  # noqa: E402
-
+RUN = [sys.executable, "-m", "tools.run.run"]
 HANGS_S = 90  # only a run that hangs takes that long
 
-READING = re.compile(r"^ +\d+\.\d s  (board-\d)  #\d+ +temp +\d+\.\d\d °C   heap +\d+\.\d KB   uptime +\d+ s   rssi", re.M)
+READING = re.compile(
+    r"^ +\d+\.\d s  (board-\d)  #\d+ +"
+    r"temp +\d+\.\d\d °C   heap +\d+\.\d KB   uptime +\d+ s   rssi",
+    re.M,
+)
 COMMAND = re.compile(r"^ +\d+\.\d s  (board-\d)  led on -> on, LED is lit, \d+\.\d ms$", re.M)
 
 
@@ -36,7 +38,8 @@ class Running:
     def __init__(self, folder, *options, **environment):
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, str(TOOLS / "run.py"), *options],
+            [*RUN, *options],
+            cwd=ROOT,
             env=dict(os.environ, TMPDIR=str(folder), PYTHONUNBUFFERED="1", **environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -52,12 +55,16 @@ class Running:
 
     def children(self):
         """Ids of its child processes, by command name."""
-        table = subprocess.run(["ps", "-axwwo", "pid=,ppid=,command="], capture_output=True, text=True, check=True)
+        table = subprocess.run(
+            ["ps", "-axwwo", "pid=,ppid=,command="], capture_output=True, text=True, check=True
+        )
         found = {}
         for line in table.stdout.splitlines():
             pid, parent, command = line.split(None, 2)
             if int(parent) == self.process.pid:
-                found.setdefault("nats-server" if command.split()[0].endswith("nats-server") else "board", []).append(int(pid))
+                found.setdefault(
+                    "nats-server" if command.split()[0].endswith("nats-server") else "board", []
+                ).append(int(pid))
         return found
 
     def end(self):
@@ -83,7 +90,9 @@ class Running:
 
 
 def is_running(pid):
-    state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    state = subprocess.run(
+        ["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True
+    ).stdout.strip()
     return bool(state) and not state.startswith("Z")  # one that was killed may wait to be buried
 
 
@@ -133,19 +142,29 @@ def test_two_boards_are_shown_commanded_and_summed_up(tmp_path):
         published, received, stored, lost, commands = summary(out, name)
         assert published == received == stored >= 4 * 5
         assert (lost, commands) == (0, "2 of 2")
-    assert re.search(r"^all boards +\d+ +\d+ +\d+ +0 +4 of 4 +\d+\.\d KB +\d+\.\d KB  at most$", out, re.M)
+    assert re.search(
+        r"^all boards +\d+ +\d+ +\d+ +0 +4 of 4 +\d+\.\d KB +\d+\.\d KB  at most$", out, re.M
+    )
 
 
 def test_secure_boards_are_who_they_are_over_an_outage(tmp_path):
-    code, out, complaints = run(tmp_path, "--secure", "--seconds", "6", "--devices", "2", "--period", "0.5")
+    code, out, complaints = run(
+        tmp_path, "--secure", "--seconds", "6", "--devices", "2", "--period", "0.5"
+    )
     assert (code, complaints) == (0, "")
-    assert "2 simulated boards with 288 KB of heap" in out and "TLS and an identity for each" in out
-    for attempt in ("publishes as board-2", "listens to the commands for board-2", "has the server answer to board-2"):
+    assert (
+        "2 simulated boards with 288 KB of heap" in out and "TLS and an identity for each" in out
+    )
+    for attempt in (
+        "publishes as board-2",
+        "listens to the commands for board-2",
+        "has the server answer to board-2",
+    ):
         assert re.search(rf" s +board-1 {attempt}.* -> refused: ", out)
     assert "all boards are back" in out
     assert "5 of 5 attempts to cheat were refused." in out
     for name in ("board-1", "board-2"):
-        published, received, stored, lost, _ = summary(out, name)
+        published, _, stored, lost, _ = summary(out, name)
         assert published == stored >= 4 * 5 and lost == 0
     assert not re.search(r"S[OAU][A-Z2-7]{56}|eyJ", out)
     assert list(tmp_path.iterdir()) == []
@@ -168,7 +187,9 @@ def test_the_heap_of_a_board_does_not_grow(tmp_path):
 def test_many_boards_are_added_up(tmp_path):
     code, out, complaints = run(tmp_path, "--seconds", "6", "--devices", "9")
     assert (code, complaints) == (0, "")
-    assert re.search(r"^ +\d+\.\d s  9 boards, \d+ readings   temp \d+\.\d\d to \d+\.\d\d °C", out, re.M)
+    assert re.search(
+        r"^ +\d+\.\d s  9 boards, \d+ readings   temp \d+\.\d\d to \d+\.\d\d °C", out, re.M
+    )
     assert re.search(r"^ +\d+\.\d s  led on -> 9 of 9 answered and obeyed", out, re.M)
     assert re.search(r"^ +\d+\.\d s  all boards are back, \d+\.\d s later$", out, re.M)
     assert "board-1" not in out
@@ -184,9 +205,11 @@ def test_plain_when_piped_coloured_on_a_terminal_unless_told_otherwise(tmp_path)
 
 def on_terminal(folder, **environment):
     main, side = pty.openpty()
-    command = [sys.executable, str(TOOLS / "run.py"), "--period", "0.01"]
+    command = [*RUN, "--period", "0.01"]
     environment = dict(os.environ, TMPDIR=str(folder), TERM="xterm", **environment)
-    process = subprocess.Popen(command, env=environment, stdout=side, stderr=side, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=side, stderr=side, stdin=subprocess.DEVNULL
+    )
     os.close(side)
     text = b""
     with contextlib.suppress(OSError):  # Linux: the end of a terminal is an error
@@ -237,7 +260,9 @@ def test_nobody_reading_the_output_ends_it(start):
     running.assert_nothing_left(children)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot tie a child's life to its parent's")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems cannot tie a child's life to its parent's"
+)
 def test_children_go_when_it_is_killed(start):
     running = start()
     running.read_until(READING)
@@ -248,7 +273,10 @@ def test_children_go_when_it_is_killed(start):
         eventually(lambda pid=pid: not is_running(pid))
 
 
-@pytest.mark.parametrize("victim, words", [("board", "board-1 ended; its output:"), ("nats-server", "nats-server ended")])
+@pytest.mark.parametrize(
+    "victim, words",
+    [("board", "board-1 ended; its output:"), ("nats-server", "nats-server ended")],
+)
 def test_a_child_that_ends_by_itself_is_a_failure(start, victim, words):
     running = start()
     running.read_until(COMMAND)
@@ -275,7 +303,11 @@ def test_a_board_that_cannot_start_is_shown_with_its_output(tmp_path):
         ("lit = led(True)", "lit = True", "a command was not obeyed by board-1"),
         ('msg.respond(b"on" if lit else b"off")', "pass", "a command was not answered by board-1"),
         ("msg.respond(json.dumps(self.info()))", "pass", "no answer to info from board-1"),
-        ("if not self._put(", "if channel.seq != 2 and not self._put(", "readings were lost from board-1"),
+        (
+            "if not self._put(",
+            "if channel.seq != 2 and not self._put(",
+            "readings were lost from board-1",
+        ),
         ("channel.seq += 1", "channel.seq = 1", "readings came twice from board-1"),
     ],
 )
@@ -283,16 +315,18 @@ def test_a_board_that_misbehaves_is_a_failure(tmp_path, right, wrong, words):
     root = tmp_path / "project"
     copy_project(root)
     replace(root / "firmware/app.py", right, wrong)
-    replace(root / "tools/observer.py", "_ANSWER_S = 5", "_ANSWER_S = 1")  # for the sake of time
-    command = [sys.executable, str(root / "tools/run.py"), "--seconds", "2", "--period", "0.5"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S)
+    replace(
+        root / "tools/run/observer.py", "_ANSWER_S = 5", "_ANSWER_S = 1"
+    )  # for the sake of time
+    command = [*RUN, "--seconds", "2", "--period", "0.5"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=HANGS_S)
     assert done.returncode == 1
     assert words in done.stderr, done.stdout
 
 
 def copy_project(root):
     for name in ("tools", "firmware", "lib"):
-        shutil.copytree(TOOLS.parent / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def replace(path, right, wrong):
@@ -333,7 +367,9 @@ def test_the_server_is_killed_and_every_reading_is_in_the_stream(tmp_path):
     code, out, complaints = run(tmp_path, *options)
     assert (code, complaints) == (0, "")
     assert "The server is killed after 1.8 s, for 2 s." in out
-    assert re.search(r" s +the server is killed, for 2 s\n(.*\n)* .* s +the server is there again\n", out)
+    assert re.search(
+        r" s +the server is killed, for 2 s\n(.*\n)* .* s +the server is there again\n", out
+    )
     assert re.search(r" s +all boards are back, \d+\.\d s later$", out, re.M)
     for name in ("board-1", "board-2"):
         assert re.search(rf"{name}  #\d+ .*   taken [2-9] s ago$", out, re.M)
@@ -355,9 +391,13 @@ def test_a_signal_during_the_outage_still_ends_it_in_order(start):
 def test_a_server_that_forgets_what_it_has_acknowledged_is_a_failure(tmp_path):
     root = tmp_path / "project"
     copy_project(root)
-    replace(root / "tools/simulation.py", "        self.start()\n        if not self._await():", FORGET)
-    command = [sys.executable, str(root / "tools/run.py"), "--seconds", "6", "--period", "0.5"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S)
+    replace(
+        root / "tools/run/simulation.py",
+        "        self.start()\n        if not self._await():",
+        FORGET,
+    )
+    command = [*RUN, "--seconds", "6", "--period", "0.5"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=HANGS_S)
     assert done.returncode == 1
     assert "run: " in done.stderr
 
@@ -383,12 +423,10 @@ def test_without_an_outage_it_is_said_or_wanted(tmp_path, options, words):
 
 
 def outage(*arguments):
-    return observer._outage(sys.modules["run"].options_from(arguments))
+    return observer._outage(run_tool.options_from(arguments))
 
 
 def test_when_the_outage_is():
-    import run  # noqa: F401
-
     assert outage() == (10, 5)
     assert outage("--outage", "2") == (10, 2)
     assert outage("--seconds", "10") == (3, 2)
@@ -428,7 +466,9 @@ def test_a_server_with_a_password_which_is_not_printed(tmp_path, guarded):
     host, password = guarded
     folder = tmp_path / "run"
     folder.mkdir()
-    code, out, complaints = run(folder, "--server", f"nats://fleet:{password}@{host}", "--seconds", "1")
+    code, out, complaints = run(
+        folder, "--server", f"nats://fleet:{password}@{host}", "--seconds", "1"
+    )
     assert (code, complaints) == (0, "")
     assert host in out
     assert password not in out and "fleet" not in out
@@ -447,13 +487,17 @@ def test_a_wrong_password_is_told_and_not_printed(tmp_path, guarded):
 
 
 def test_a_server_that_is_not_there(tmp_path):
-    code, out, complaints = run(tmp_path, "--server", f"nats://someone:some-secret@127.0.0.1:{free_port()}")
+    code, out, complaints = run(
+        tmp_path, "--server", f"nats://someone:some-secret@127.0.0.1:{free_port()}"
+    )
     assert (code, out) == (1, "")
     assert "cannot connect to 127.0.0.1" in complaints
     assert "some-secret" not in complaints
 
 
-@pytest.mark.parametrize("text", ["http://h", "nats://", "h:x", "h:0", "h:70000", "nats://h/path", "tls://h", ""])
+@pytest.mark.parametrize(
+    "text", ["http://h", "nats://", "h:x", "h:0", "h:70000", "nats://h/path", "tls://h", ""]
+)
 def test_what_is_no_address(text):
     with pytest.raises(ValueError):
         address.parse(text)
@@ -472,7 +516,7 @@ def test_addresses():
 
 
 def test_the_example_of_settings_needs_no_more_than_filling_in():
-    example = json.loads((TOOLS.parent / "firmware/settings.example.json").read_text())
+    example = json.loads((ROOT / "firmware/settings.example.json").read_text())
     assert settings.check(example) == []
 
 

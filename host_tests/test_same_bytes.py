@@ -1,4 +1,4 @@
-"""The same script puts the same bytes on the wire, on CPython, the Unix port and 32-bit words.
+"""The same script puts the same bytes on the wire: CPython, the Unix port, plain, 32-bit words.
 
 What those bytes have to be is said once, after the NATS protocol's documentation:
 
@@ -14,7 +14,7 @@ import json
 import pytest
 import wire_script
 
-from support.interpreters import run_micropython, run_wasm32
+from support.interpreters import run_micropython, run_plain, run_wasm32
 
 SCRIPT = "import wire_script\nwire_script.main()\n"
 BLOCK = wire_script.BLOCK
@@ -39,11 +39,10 @@ def test_every_scene_has_its_own_name(here, scenes):
     assert len(here) == len(scenes) > 20
 
 
-@pytest.mark.parametrize("interpreter", ["unix", "wasm32"])
-def test_the_same_bytes_elsewhere(here, interpreter, tmp_path):
+@pytest.mark.parametrize("run", [run_micropython, run_plain, run_wasm32])
+def test_the_same_bytes_elsewhere(here, run, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    run = run_micropython if interpreter == "unix" else run_wasm32
     there = parse(run(script).check())
     assert [name for name, _ in there] == [name for name, _ in here]
     for (name, sent), (_, expected) in zip(there, here):

@@ -1,16 +1,20 @@
 """The tests' own tools: servers that really start and die, interpreters that really report."""
 
 import queue
+import re
 import signal
 import socket
 import time
 
 import pytest
 
-from support.interpreters import run_micropython, run_suite, run_wasm32
+from support.interpreters import run_micropython, run_plain, run_suite, run_wasm32
 from support.nats_server import NatsServer
+from support.paths import LIB
 from support.proxy import Proxy
-from test_device_suites import count, runs_on_wasm32
+from test_device_suites import count, interpreters
+from tools import toolchain
+from tools.toolchain import plain_lib, strip_native
 
 
 def _first_line(port):
@@ -122,7 +126,7 @@ def test_hostile_server_reports_a_script_that_fails(hostile_server):
 
 
 class _Through:
-    """A connection through a proxy to a listener: `client`, `server`, and the proxy's two sides between."""
+    """A connection through a proxy to a listener: `client` and `server`, the proxy between."""
 
     def __init__(self, proxy, listener):
         self.client = socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
@@ -239,7 +243,9 @@ def _heard(listener):
 
 def test_unix_port_runs_scripts_with_arguments_and_reports_their_end(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("import sys, unats, unittest\nprint(sys.argv[1:])\nsys.exit(int(sys.argv[1]))")
+    script.write_text(
+        "import sys, unats, unittest\nprint(sys.argv[1:])\nsys.exit(int(sys.argv[1]))"
+    )
     assert run_micropython(script, 0, "b c").check() == "['0', 'b c']\n"
     assert run_micropython(script, 3).code == 3
     with pytest.raises(AssertionError, match="b c"):
@@ -254,7 +260,7 @@ def test_unix_port_keeps_to_its_heap():
 
 
 def test_an_interpreter_that_hangs_is_ended_with_what_it_said():
-    with pytest.raises(AssertionError, match="(?s)no end.*begun"):
+    with pytest.raises(AssertionError, match=r"(?s)no end.*begun"):
         run_micropython("-c", "print('begun')\nwhile True: pass", timeout_s=2)
 
 
@@ -266,8 +272,58 @@ def test_wasm_port_has_32_bit_words_and_reports_the_end_of_scripts(tmp_path):
     assert (result.code, result.output) == (4, "['a b']\n2147483647\n")
     one.write_text("1 / 0")
     failed = run_wasm32(one, two)
-    assert failed.code == 1 and "ZeroDivisionError" in failed.output and "NameError" not in failed.output
+    assert (
+        failed.code == 1
+        and "ZeroDivisionError" in failed.output
+        and "NameError" not in failed.output
+    )
     assert run_wasm32("--no-such-option").code == 2
+
+
+def test_decorators_for_machine_code_are_taken_out_and_lines_stay():
+    source = (
+        "@micropython.viper\n@viper  # fast\n    @micropython.native\n@native\ndef f(): pass\n"
+    )
+    assert strip_native(source) == "\n\n    \n\ndef f(): pass\n"
+    kept = "# @micropython.viper\n@micropython.viper_or_so\n@staticmethod\nx = '@native'\n"
+    assert strip_native(kept) == kept
+
+
+def test_both_ports_get_the_same_plain_library(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("print(open('/lib/unats/kernels.py').read(), end='')")
+    assert run_wasm32(script).check() == (plain_lib() / "unats/kernels.py").read_text()
+
+
+def test_the_plain_library_is_what_lib_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(toolchain, "LIB", tmp_path / "lib")
+    monkeypatch.setattr(toolchain, "BUILD", tmp_path)
+    package = tmp_path / "lib" / "unats"
+    (package / "auth").mkdir(parents=True)
+    (package / "kernels.py").write_text("@micropython.viper\ndef f(): pass\n")
+    (package / "auth/nkey.py").write_text("def sign(): pass\n")
+    make = plain_lib.__wrapped__  # as the next process does
+    assert (make() / "unats/kernels.py").read_text() == "\ndef f(): pass\n"
+    assert (make() / "unats/auth/nkey.py").exists()
+    (package / "auth/nkey.py").rename(package / "auth/ed25519.py")
+    (package / "kernels.py").write_text("def g(): pass\n")
+    assert (make() / "unats/kernels.py").read_text() == "def g(): pass\n"
+    assert [path.name for path in (make() / "unats/auth").iterdir()] == ["ed25519.py"]
+
+
+# A function in machine code has no name to show.
+_MACHINE_CODE = """
+import unats.kernels
+print(sum(repr(getattr(unats.kernels, name)) == "<function>" for name in %r))
+"""
+
+
+def test_the_plain_flavour_has_no_machine_code(tmp_path):
+    script = tmp_path / "script.py"
+    functions = re.findall(r"^def (\w+)", (LIB / "unats/kernels.py").read_text(), re.MULTILINE)
+    script.write_text(_MACHINE_CODE % functions)
+    assert int(run_micropython(script).check()) > 0
+    assert run_plain(script).check() == run_wasm32(script).check() == "0\n"
 
 
 _SUITE = """
@@ -281,7 +337,7 @@ unittest.main()
 """
 
 
-@pytest.mark.parametrize("run", [run_micropython, run_wasm32])
+@pytest.mark.parametrize("run", [run_micropython, run_plain, run_wasm32])
 @pytest.mark.parametrize("value, code, ran", [(1, 0, 2), (2, 1, 0)])
 def test_suites_fail_and_pass_by_their_exit_code(run, value, code, ran, tmp_path):
     path = tmp_path / "suite.py"
@@ -290,17 +346,20 @@ def test_suites_fail_and_pass_by_their_exit_code(run, value, code, ran, tmp_path
     assert (result.code, count(result.output)) == (code, (ran, 0)), repr(result)
 
 
-@pytest.mark.parametrize("interpreter", ["unix", "wasm32"])
+@pytest.mark.parametrize("interpreter", ["unix", "plain", "wasm32"])
 def test_a_suite_that_is_missing_fails(interpreter):
     result = run_suite("test_no_such_suite", interpreter)
     assert result.code == 1 and "ImportError" in result.output
 
 
 def test_suites_say_what_they_need():
-    assert not runs_on_wasm32("import a\nNEEDS_SOCKETS = True\n")
-    assert not runs_on_wasm32("NEEDS_SOCKETS = False\nNEEDS_VIPER = True\n")
-    assert runs_on_wasm32("import a\nNEEDS_SOCKETS = False\n")
-    assert runs_on_wasm32("def f():\n    NEEDS_SOCKETS = True\n")
+    everywhere = ["unix", "plain", "wasm32"]
+    assert interpreters("import a\nNEEDS_SOCKETS = True\n") == ["unix", "plain"]
+    assert interpreters("NEEDS_SOCKETS = False\nNEEDS_VIPER = True\n") == ["unix"]
+    assert interpreters("import a\nNEEDS_SOCKETS = False\n") == everywhere
+    assert interpreters("def f():\n    NEEDS_SOCKETS = True\n") == everywhere
+    with pytest.raises(AssertionError, match="NEEDS_A_MIRACLE"):
+        interpreters("NEEDS_A_MIRACLE = True\n")
 
 
 def test_tests_that_ran_and_were_skipped_are_counted():

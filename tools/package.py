@@ -1,19 +1,32 @@
-"""Writes package.json, by which `mpremote mip install github:OWNER/REPOSITORY` finds the library's files.
+"""Writes package.json: where `mip install github:OWNER/REPOSITORY` finds the library's files.
 
 The addresses in it are relative: mip takes them from wherever it has got package.json itself.
 """
 
 import json
+import re
 
-from toolchain import PACKAGE, ROOT
+from tools.toolchain import PACKAGE, ROOT, ToolError, library
 
-VERSION = "0.1.0"
+# The one place where the version is said.
+_VERSION = re.compile(r'^(?:__version__|VERSION) = "([^"]+)"', re.MULTILINE)
+
+
+def version(package=PACKAGE):
+    """The library's version, which stands in it once; ToolError if it does not."""
+    found = [v for path in package.rglob("*.py") for v in _VERSION.findall(path.read_text())]
+    if len(found) != 1:
+        raise ToolError(f"lib/unats says its version {len(found)} times, and not once: {found}")
+    return found[0]
 
 
 def content():
     """What package.json has to say about the library as it is now."""
-    names = sorted(path.name for path in PACKAGE.glob("*.py"))
-    return {"urls": [[f"unats/{name}", f"lib/unats/{name}"] for name in names], "deps": [], "version": VERSION}
+    return {
+        "urls": [[path, f"lib/{path}"] for path in library()],
+        "deps": [],
+        "version": version(),
+    }
 
 
 def main():

@@ -1,12 +1,14 @@
-"""Where the project's interpreters, compilers and servers are, and the few things every tool does with them.
+"""Where the interpreters, compilers and servers are, and the few things every tool does with them.
 
 Everything lives under `build/` (made by `make env`); `UNATS_BUILD` names another such folder.
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,8 +24,8 @@ BUILD = Path(os.environ.get("UNATS_BUILD", ROOT / "build"))
 PEERS = BUILD / "peers"
 WASM = BUILD / "npm/node_modules/@micropython/micropython-webassembly-pyscript/micropython.mjs"
 
-# Decorators that ask for machine code; a line of kernels.py holds nothing else beside one.
-_NATIVE = re.compile(r"^(\s*)@micropython\.(viper|native)\s*$", re.MULTILINE)
+# Decorators that ask for machine code; wasm.mjs takes out the same.
+_NATIVE = re.compile(r"^([ \t]*)@(micropython\.)?(viper|native)[ \t]*(#.*)?$", re.MULTILINE)
 _SERVER_START_S = 20
 
 
@@ -53,22 +55,67 @@ def wasm_port():
     return str(WASM)
 
 
+def library(package=PACKAGE):
+    """The library's files as mip and boards name them: ["unats/__init__.py", ...], in order."""
+    return sorted(
+        f"unats/{path.relative_to(package).as_posix()}" for path in package.rglob("*.py")
+    )
+
+
+def valgrind():
+    """(command line, environment) of valgrind, the machine's or the one in build/."""
+    if shutil.which("valgrind"):
+        return ["valgrind"], {}
+    own = BUILD / "valgrind/usr"
+    if not (own / "bin/valgrind").exists():
+        raise ToolError(f"valgrind is not on the PATH and not in {BUILD}: run `make bench`")
+    # Debian has moved its parts about once.
+    (folder,) = {path.parent for path in own.glob("lib*/**/callgrind-*-linux")}
+    return [str(own / "bin/valgrind")], {"VALGRIND_LIB": str(folder)}
+
+
 def strip_native(source):
-    """Source without the viper and native decorators, line numbers kept: what a port without an emitter runs."""
+    """Source without the viper and native decorators: what a port without an emitter runs.
+
+    The numbers of the lines stay.
+    """
     return _NATIVE.sub(r"\1", source)
+
+
+@functools.cache
+def plain_lib():
+    """Path of lib/ in the plain flavour, without machine code: a copy in build/.
+
+    It is brought up to date here, which several may do at a time.
+    """
+    target = BUILD / "plain"
+    wanted = {target / path.relative_to(LIB): path for path in LIB.rglob("*.py")}
+    for copy, path in wanted.items():
+        source = strip_native(path.read_text())
+        if not copy.exists() or copy.read_text() != source:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=copy.parent, delete=False) as draft:
+                draft.write(source)
+            os.replace(draft.name, copy)
+    for copy in target.rglob("*.py"):
+        if copy not in wanted:
+            copy.unlink(missing_ok=True)
+    return target
 
 
 def mpy_cross_version():
     """(major, sub) of the .mpy format that mpy-cross emits, and its own version line."""
-    line = subprocess.run([binary("mpy-cross"), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    command = [binary("mpy-cross"), "--version"]
+    line = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     major, sub = re.search(r"mpy v(\d+)\.(\d+)", line).groups()
     return (int(major), int(sub)), line
 
 
 def compile_mpy(source, name, march=None):
-    """The .mpy of `source` (text) as bytes; with `march` its kernels are machine code, without it bytecode.
+    """The .mpy of `source` (text) as bytes.
 
-    `name` is the file name that tracebacks on the board show.
+    With `march` its kernels are machine code, without it bytecode. `name` is the file's name in
+    the tracebacks on the board.
     """
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "module.py", Path(folder) / "module.mpy"
@@ -110,7 +157,9 @@ class Server:
         (folder / "server.conf").write_text("".join(config))
         self._log = open(folder / "log", "w+")
         self._process = subprocess.Popen(
-            [binary("nats-server"), "-c", str(folder / "server.conf")], stdout=self._log, stderr=self._log
+            [binary("nats-server"), "-c", str(folder / "server.conf")],
+            stdout=self._log,
+            stderr=self._log,
         )
         try:
             self._await()
@@ -137,7 +186,8 @@ class Server:
         raise ToolError(f"nats-server did not start:\n{self._log.read()}")
 
     def _get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor_port}{path}", timeout=5) as answer:
+        url = f"http://127.0.0.1:{self.monitor_port}{path}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
             return answer.read()
 
     def messages_in(self):

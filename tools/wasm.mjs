@@ -4,13 +4,14 @@
 //     build/npm/node tools/wasm.mjs [--heap=BYTES] --suite=NAME
 //
 // The scripts run one after another in one interpreter, in one __main__; a suite is a module of
-// host_tests/device. Each finds lib/, firmware/ and host_tests/device/ as they are in the
-// repository, and unittest. The exit code is the verdict: 0, or 1 after an exception, or what
-// sys.exit() was given.
+// host_tests/device. Each finds firmware/ and host_tests/device/ as they are in the repository,
+// lib/ in the plain flavour (without the decorators that ask for machine code, which are a
+// SyntaxError here), and unittest. The exit code is the verdict: 0, or 1 after an exception, or
+// what sys.exit() was given.
 //
 // Facts of this port: gc.collect() only takes effect between two scripts, so gc.mem_alloc() counts
 // everything allocated since this one began; --heap is what the heap starts with, it grows when
-// needed; there are no sockets and no viper; an exception that leaves the heap locked hangs.
+// needed; there are no sockets and no emitters; an exception that leaves the heap locked hangs.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -35,13 +36,17 @@ function parse(words) {
     return options;
 }
 
+const NATIVE = /^([ \t]*)@(micropython\.)?(viper|native)[ \t]*(#.*)?$/gm;  // as in toolchain.py
+
 // Copies the Python sources below `from` on this machine to `to` in the interpreter's file system.
 function copyTree(FS, from, to) {
     if (!FS.analyzePath(to).exists) FS.mkdir(to);
     for (const entry of fs.readdirSync(from, { withFileTypes: true })) {
         const source = path.join(from, entry.name);
         if (entry.isDirectory() && entry.name !== '__pycache__') copyTree(FS, source, `${to}/${entry.name}`);
-        else if (/\.(py|mpy)$/.test(entry.name)) FS.writeFile(`${to}/${entry.name}`, fs.readFileSync(source));
+        else if (entry.name.endsWith('.py') && to.startsWith('/lib')) {
+            FS.writeFile(`${to}/${entry.name}`, fs.readFileSync(source, 'utf8').replace(NATIVE, '$1'));
+        } else if (/\.(py|mpy)$/.test(entry.name)) FS.writeFile(`${to}/${entry.name}`, fs.readFileSync(source));
     }
 }
 

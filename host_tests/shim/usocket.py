@@ -110,6 +110,13 @@ class socket:
     def recv(self, n):
         return self._try(self._socket.recv, n)
 
+    def sendto(self, data, address):
+        return self._try(self._socket.sendto, _bytes(data), _unpack(address))
+
+    def recvfrom(self, n):
+        data, address = self._try(self._socket.recvfrom, n)
+        return data, bytes(_pack(self._socket.family, address))
+
     def _transfer(self, once, view):
         """How much of view went through `once`, which is asked until all has; None for nothing now."""
         done = 0

@@ -3,10 +3,10 @@
 import os
 import subprocess
 
+from tools.toolchain import plain_lib
+
 from .paths import DEVICE, FIRMWARE, LIB, MICROPYTHON, NODE, TOOLS, UNITTEST, needed
 
-# The frozen modules come last, so that unittest is the same one on every interpreter.
-MICROPYPATH = ":".join(map(str, (LIB, FIRMWARE, DEVICE, UNITTEST, ".frozen")))
 UNIX_HEAP = "2M"
 TIMEOUT_S = 120
 
@@ -27,9 +27,13 @@ class Finished:
         return self.output
 
 
-def unix_environment():
-    """The environment in which the Unix port finds the client, the suites and unittest."""
-    return dict(os.environ, MICROPYPATH=MICROPYPATH)
+def unix_environment(lib=LIB):
+    """The environment in which the Unix port finds the client, the suites and unittest.
+
+    The frozen modules come last, so that unittest is the same one on every interpreter.
+    """
+    path = (lib, FIRMWARE, DEVICE, UNITTEST, ".frozen")
+    return dict(os.environ, MICROPYPATH=":".join(map(str, path)))
 
 
 def unix_command(*words, heapsize=UNIX_HEAP):
@@ -56,10 +60,15 @@ def _run(command, timeout_s, **options):
         raise AssertionError("%s: no end after %d s\n%s" % (command, timeout_s, said)) from None
 
 
-def run_micropython(*words, heapsize=UNIX_HEAP, timeout_s=TIMEOUT_S, cwd=None):
+def run_micropython(*words, heapsize=UNIX_HEAP, timeout_s=TIMEOUT_S, cwd=None, lib=LIB):
     """Run a script (a path and arguments, or "-c", code, ...) on the Unix port."""
     command = unix_command(*words, heapsize=heapsize)
-    return _run(command, timeout_s, env=unix_environment(), cwd=cwd)
+    return _run(command, timeout_s, env=unix_environment(lib), cwd=cwd)
+
+
+def run_plain(*words, **options):
+    """The same with the client in the plain flavour, whose bounds are checked: no machine code."""
+    return run_micropython(*words, lib=plain_lib(), **options)
 
 
 def run_wasm32(*words, heapsize=1024 * 1024, timeout_s=TIMEOUT_S, cwd=None):
@@ -70,8 +79,9 @@ def run_wasm32(*words, heapsize=1024 * 1024, timeout_s=TIMEOUT_S, cwd=None):
 
 
 def run_suite(name, interpreter):
-    """Run a module of host_tests/device on "unix" or "wasm32"."""
+    """Run a module of host_tests/device on "unix", "plain" or "wasm32"."""
     if interpreter == "wasm32":
         return run_wasm32("--suite=%s" % name)
     needed(UNITTEST)
-    return run_micropython("-c", "import unittest; unittest.main(%r)" % name)
+    run = run_plain if interpreter == "plain" else run_micropython
+    return run("-c", "import unittest; unittest.main(%r)" % name)

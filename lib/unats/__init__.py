@@ -9,19 +9,18 @@
 """
 
 from .client import Client
-from .errors import AuthError, Error, NoResponders, NotConnected, ProtocolError, ServerError, Timeout
 
-_HOMES = {"Payload": "payload", "Msg": "msg", "Subscription": "state", "__version__": "servers"}
+_HOMES = {"Payload": "payload", "Msg": "kernels", "Subscription": "state", "__version__": "servers"}
 
 
 def __getattr__(name):
     """Load a feature, or a name of one, when it is first used: until then it is free."""
-    module = _HOMES.get(name, name)
+    module = _HOMES.get(name) or ("errors" if name[0].isupper() else name)
     try:
         found = __import__(__name__ + "." + module, None, None, (module,))
+        if module != name:
+            found = getattr(found, name)
     except ImportError:
         raise AttributeError(name)
-    if module != name:
-        found = getattr(found, name)
     globals()[name] = found
     return found

@@ -27,13 +27,9 @@ API, the seams:
 import utime
 from micropython import const
 
-from .errors import NotConnected, Timeout
-from .kernels import (
-    END, POS, QUEUED, ROOM, SENT, Msg, Stats, attempt, check_subject, copy, dispatch_all, positions, publish, receive,
-)  # fmt: skip
-from .state import IDLE, UP, Info, Subscription, check
+from .kernels import Msg, Stats, control, exchange, ping, positions, publish
+from .state import IDLE, UP, Info, Subscription
 
-_RESERVE = const(24)  # of the transmit buffer, for PING and PONG
 _LONGEST = const(0x0FFFFFFF)  # the furthest deadline, ms: ticks wrap
 _WRAP = const(0x3FFFFFFF)
 
@@ -90,13 +86,14 @@ class Client:
         self._f, step = positions(rx_size)
         self._rx = bytearray(9 * step + 1)
         self._views = [memoryview(self._rx)[i * step : 9 * step] for i in range(9)]
-        self._tx = bytearray(tx_size + _RESERVE)
+        self._tx = bytearray(tx_size + 24)  # for PING and PONG
         self._msg = Msg(self, self._rx, self._f)
         self.subscriptions = {}
         self._lookup = self.subscriptions.get
         self._sid = 0
-        self._rest = [None] * 6  # of a large message that is being published: see large.py
-        self._large = None
+        self._rest = [None] * 8  # of a large message that is being published: see large.py
+        self._large = self._args = self._flush = None
+        self._deaf = True  # nothing is read: not connected, or what has come is not what the protocol allows
         self._fragments = self._requests = None  # the subscription of a message that comes in fragments
         self.stats = Stats(self._f)
         self.server = Info()
@@ -161,10 +158,10 @@ class Client:
         if self.state != "closed":
             self.connection().close(self)
 
-    def end(self, why, kind=NotConnected):
+    def end(self, why, kind="NotConnected"):
         """The connection is to end with this turn, if that is not settled already. Returns -1."""
         if self._broken is None:
-            self._broken = kind("%s: %s" % (self.current, why))
+            self._broken = self.connection().error(kind, "%s: %s" % (self.current, why))
             self._todo = True
         return -1
 
@@ -195,13 +192,7 @@ class Client:
             left = self._work(left if left <= _LONGEST else 0)
             if self._phase != UP:
                 return self.connection().turn(self, left, wait)
-        f = self._f
-        if f[QUEUED]:
-            self._write()
-        n = dispatch_all(self) if f[POS] < f[END] else 0  # what came before a handler raised
-        if wait > 0 and n == 0 and self._broken is None:
-            attempt(self, f[QUEUED] > 0, left if left < wait else wait, -1)
-        n += receive(self)
+        n = exchange(self, left if left < wait else wait)
         if self._broken is not None and n == 0 and self._phase == UP:
             self.connection().lost(self, self._broken)
         return n
@@ -211,11 +202,11 @@ class Client:
         if self._phase == UP:
             if left == 0:
                 left = self._keep_alive()
-            if self._pong and self.control(b"PONG\r\n"):
+            if self._pong and control(self, b"PONG\r\n"):
                 self._pong = False
             if self._due:
                 self._send_subscriptions()
-            if self._lame and self._f[POS] == self._f[END]:
+            if self._lame:
                 self.end("in lame duck mode")
         for f in self.on_turn:
             left = min(left, f())
@@ -225,13 +216,13 @@ class Client:
     def _keep_alive(self):
         """Time for a PING, or, with too many unanswered, to give up; return how long to wait."""
         if self._silent >= self._max_pings:
-            self.end("no PONG", Timeout)
+            self.end("no PONG", "Timeout")
             return 0
         self._silent += 1  # also if there is no room for the PING
         self._deadline = self.deadline(self._ping_ms)
         if self._settled is not None and self.left(self._settled) == 0:
             self._settled = None  # for good: the ticks wrap
-        self._ping()
+        ping(self)
         return self._ping_ms
 
     # Sending
@@ -241,86 +232,39 @@ class Client:
     def _failed(self, error, n):
         return self.connection().failed(self, error, n)
 
-    def push(self, data, at, n):
-        """Hand the transport up to n bytes of data from `at` on, as the window allows; return how many it took."""
-        w = self._window
-        if w is not None:
-            n = min(n, w.size - w.out - w.COST)
-        n = (attempt(self, data, at, n) or 0) if n > 0 else 0
-        if w is not None and n:
-            w.out += n + w.COST
-            w.tail += n + w.COST
-        return n
+    def arguments(self):
+        """The module that reads what is not plain bytes and ASCII; loaded when there is such."""
+        if self._args is None:
+            from . import arguments
 
-    def _write(self):
-        """Hand the transport what is queued, as much as it takes."""
-        f, w = self._f, self._window
-        if f[ROOM] and self._broken is None:
-            if w is not None and w.tail + f[QUEUED] - f[SENT] > w.due:
-                self._ping()
-            at = f[SENT]
-            f[SENT] = at + self.push(self._tx, at, f[QUEUED] - at)
-            if f[SENT] == f[QUEUED]:
-                f[SENT] = f[QUEUED] = 0
-
-    def drained(self):
-        """Make room by sending what is queued; whether there was something, and all of it is gone."""
-        if self._f[QUEUED] == 0:
-            return False
-        self._write()
-        return self._f[QUEUED] == 0
+            self._args = arguments
+        return self._args
 
     def control(self, line):
-        """Queue a control line (bytes); False if there is no room. PING and PONG may use the reserve."""
-        f = self._f
-        n = len(line)
-        if f[QUEUED] + n > self.tx_size + (0 if n > 6 else _RESERVE):
-            return False
-        f[QUEUED] = copy(self._tx, f[QUEUED], line, 0, n)
-        return True
+        """Queue a control line (bytes); False if there is no room."""
+        return control(self, line)
 
-    def _ping(self):
-        """Queue a PING; return which one of this connection it is, or -1: there was no room."""
-        if not self.control(b"PING\r\n"):
-            return -1
-        self._pings += 1
-        if self._window is not None:
-            self._window.pinged(self._pings, self._f[QUEUED] - self._f[SENT])
-        return self._pings
+    def _publish(self):
+        return self.arguments().publish(self)
 
-    def _is_full(self, need):
-        """The transmit buffer has no room for a message of so many bytes; but it is one that fits, and so dropped now."""
-        full = need <= self.tx_size and self.connected
-        self.stats.dropped += full
-        return full
-
-    def _begin_large(self):
-        """There is no connection, or the message, which is in `_rest`, is a large one, or a mistake; whether it may go now."""
+    def large(self):
+        """The module that sends messages larger than the transmit buffer."""
         if self._large is None:
             from . import large
 
             self._large = large
-        if self._large.begin(self):
-            return True
-        self.stats.dropped += 1
-        return False
+        return self._large
 
     def flush(self, timeout_ms=2000):
         """Send all that is queued; whether the server has confirmed it (by PONG) in that time.
 
         False also if the connection broke meanwhile. Handlers are called while it waits.
         """
-        until = self.deadline(timeout_ms)
-        number = -1
-        while True:
-            if number < 0 and self.connected:
-                server, number = self.server, self._ping()
-            if number >= 0 and (self.server is not server or self._pongs >= number or not self.connected):
-                return self.connected and self.server is server
-            left = self.left(until)
-            if left == 0 or self.state in ("disconnected", "closed"):
-                return False
-            self._turn(utime.ticks_ms(), left)
+        if self._flush is None:
+            from .flush import flush
+
+            self._flush = flush
+        return self._flush(self, timeout_ms)
 
     # Subscribing
 
@@ -333,11 +277,9 @@ class Client:
         (`msg.offset .size .total .last`), instead of being skipped and counted.
         ValueError: not a valid subject or queue, or too long for tx_size.
         """
-        subject = check_subject(subject, True)
-        queue = check_subject(queue, False, "queue") if queue else None
-        if not callable(handler):
-            raise ValueError("handler: give a function")
-        check("max_msgs", max_msgs, 0)
+        from .servers import check_subscription
+
+        subject, queue = check_subscription(subject, handler, queue, max_msgs)
         sub = Subscription(self, self._sid + 1, subject, handler, queue, max_msgs, chunked)
         if len(sub.lines()) + 24 > self.tx_size:
             raise ValueError("subject: too long for tx_size")
@@ -363,7 +305,7 @@ class Client:
             sub = self._lookup(sid)
             if sub is not None and sub.told < 2:
                 lines = sub.lines()
-                if lines and not self.control(lines):
+                if lines and not control(self, lines):
                     return
                 sub.told = 2
                 if sub.handler is None:

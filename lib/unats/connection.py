@@ -17,8 +17,9 @@ import sys
 import utime
 from micropython import const
 
+from . import errors
 from .errors import AuthError, Error, NotConnected, ProtocolError, Timeout
-from .kernels import END, MAX_PAYLOAD, POS, QUEUED, ROOM, SENT, attempt, copy, dispatch_all, piece, receive, reset
+from .kernels import END, MAX_PAYLOAD, POS, QUEUED, ROOM, SENT, copy, exchange, piece, push, reset
 from .servers import connect_line, is_address, next_server, read_info, wait_ms
 from .state import HELLO, IDLE, INFO, OPENING, UP, Info
 
@@ -27,6 +28,11 @@ _SETTLED_MS = const(2000)  # a connection that broke before that counts as a fai
 _LONGEST = const(0x0FFFFFFF)
 _LARGEST = const(0x3FFFFFFF)
 _FAILURES = (OSError, MemoryError)
+
+
+def error(kind, text):
+    """The exception of that name."""
+    return getattr(errors, kind)(text)
 
 
 def connect(nc, timeout_ms, wait):
@@ -77,12 +83,8 @@ def turn(nc, left, wait):
         _greet(nc)
         if not nc._chunk:  # a message may come before the first PONG, and its handler may publish
             f[ROOM] = nc.tx_size
-            nc._write()
     try:
-        n = dispatch_all(nc) if f[POS] < f[END] else 0
-        if wait > 0 and n == 0 and nc._broken is None:
-            attempt(nc, nc._chunk != b"", wait, -1)
-        n += receive(nc)
+        n = exchange(nc, wait)
         if nc._phase == HELLO and not nc._chunk and nc._pongs >= nc._pings and nc._broken is None:
             _up(nc)
     finally:
@@ -129,6 +131,7 @@ def _await_open(nc, wait):
                 utime.sleep_ms(min(wait, 10))
         elif nc.transport.ready():
             nc._phase = INFO
+            nc._deaf = False
         else:
             nc.transport.wait(wait, True)
     except _FAILURES as e:
@@ -235,7 +238,7 @@ def _ping(nc, n):
 def _greet(nc):
     """Send that, as far as the transport takes it now."""
     while nc._chunk:
-        n = nc.push(nc._chunk, 0, len(nc._chunk))
+        n = push(nc, nc._chunk, 0, len(nc._chunk))
         if not n:
             break
         nc._chunk = nc._chunk[n:] or next(nc._chunks, b"")
@@ -328,6 +331,7 @@ def _leave(nc):
     nc._todo = True
     nc._broken = nc._refusal = nc._chunks = nc._fragments = None
     nc._lame = nc._pong = nc._due = False
+    nc._deaf = True
     nc._chunk = nc._text = b""
     nc._pings = nc._pongs = nc._silent = 0
     reset(nc._f)

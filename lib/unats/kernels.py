@@ -18,13 +18,9 @@ broken connection the message that was cut in two is still there, to be sent aga
 """
 
 from array import array
-from uio import BytesIO
-
 import micropython
 from micropython import const
 
-from .errors import ProtocolError
-from .state import OPENING
 
 POS = const(0)
 END = const(1)
@@ -64,6 +60,7 @@ _LARGE = const(2)  # ... a message that is not all there, or too large;
 _OTHER = const(3)  # ... an operation that is no message, or the rest of a large one;
 _WRONG = const(4)  # ... what the protocol does not allow
 
+_RESERVE = const(24)  # of the transmit buffer, for PING and PONG
 _SLACK = const(36)  # what PUB takes at most beside subjects, headers and payload
 _BAD = const(0x3FFFFFFF)  # the value of a field that is no number, or too large a one
 _WRAP = const(0x3FFFFFFF)  # counters stay below what needs the heap
@@ -71,9 +68,6 @@ _MAX_LINE = const(8192)  # twice what a nats-server allows itself
 _MAX_SIZE = const(67108864)  # 64 MiB, the most that a nats-server can be told to accept
 _none = None  # viper compares with a variable only
 _bytearray, _bytes, _len, _str, _type = bytearray, bytes, len, str, type  # found sooner than built-ins
-_BYTES = (bytes, bytearray)
-_TEXT = (str, bytes, bytearray, memoryview)
-_probe = BytesIO(1)
 
 
 @micropython.viper
@@ -326,132 +320,118 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     the server does not know; nothing is sent then.
     """
     kind = _type(payload)
-    if kind is _bytes or kind is _bytearray:
-        size = _len(payload)
-    else:
-        size = size_of(payload)
-        payload = octets(payload)
-    if n != -1:
-        size = check_first(n, size)
-    headers = header_block(self, headers) if headers is not None else b""
-    start = checked = 0
-    if subject is self._rx:  # the message at hand: to its reply subject
-        start = self._f[_REPLY]
-        n = self._f[_REPLY_END] - start
-        checked = 1
-    else:
-        if _type(subject) not in _TEXT:
-            subject = check_subject(subject).encode()
-        n = _len(subject)
-    if not reply:
-        reply = b""
-    elif _type(reply) not in _TEXT:
-        reply = check_subject(reply).encode()
-    while True:
-        done = encode(self._f, self._tx, subject, start, n, payload, size, reply, headers, checked)
-        if done > 0:
-            return checked < 2 or self._large.send(self)
-        if done == -1:
-            subject = check_subject(subject).encode()
-            n = _len(subject)
-            reply = check_subject(reply).encode() if reply else reply
-            checked += 1
-        elif done or not self.drained():
-            if done == 0 and self._is_full(n + _len(reply) + _len(headers) + size + _SLACK):
-                return False
-            rest = self._rest  # (a call with all of these would have a frame too large to be made without the heap)
-            rest[0] = subject
-            rest[1] = reply
-            rest[2] = headers
-            rest[3] = payload
-            rest[4] = size
-            rest[5] = n
-            if not self._begin_large():
-                return False
-            checked += 2
+    if reply is None and headers is None and n == -1 and (kind is _bytes or kind is _bytearray):
+        kind = _type(subject)
+        if kind is _str or kind is _bytes:
+            while True:
+                done = encode(self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0)
+                if done > 0:
+                    return True
+                if done or not drained(self):
+                    break
+    rest = self._rest  # (a call with all of these would have a frame too large to be made without the heap)
+    rest[0] = subject
+    rest[1] = reply
+    rest[2] = headers
+    rest[3] = payload
+    rest[4] = n
+    return self._publish()
 
 
-# How arguments are read.
+@micropython.native
+def encode_rest(nc):
+    """`encode` what `arguments.publish` has put together."""
+    rest = nc._rest
+    return encode(nc._f, nc._tx, rest[0], rest[6], rest[5], rest[3], rest[4], rest[1], rest[2], rest[7])
 
 
-def octets(data):
-    """What can be a payload as what its bytes are in: of a str that is not ASCII new ones (allocates). ValueError."""
-    if isinstance(data, str):
-        return data.encode() if _is_longer(data, len(data)) else data
-    if hasattr(data, "fixed"):  # a Payload
-        return data.buffer
-    if not isinstance(data, _TEXT):
-        raise ValueError("payload: give bytes, bytearray, memoryview, str or a Payload")
-    return data
+# Sending.
 
 
-def size_of(data):
-    """How many bytes a payload has."""
-    if hasattr(data, "fixed"):
-        return data.size
-    n = len(octets(data))
-    while isinstance(data, memoryview) and _is_longer(data, n):  # it counts its items
-        n += len(data)
-    return n
+def push(nc, data, at, n):
+    """Hand the transport up to n bytes of data from `at` on, as the window allows; return how many it took."""
+    w = nc._window
+    if w is not None:
+        n = min(n, w.size - w.out - w.COST)
+    if n <= 0:
+        return 0
+    n = attempt(nc, data, at, n)
+    if n and w is not None:
+        w.out += n + w.COST
+        w.tail += n + w.COST
+    return n or 0
 
 
-def _is_longer(data, n):
-    """Whether there are more than n bytes in it: of a memoryview or a str only a stream tells without allocating."""
-    _probe.seek(0)
-    return _probe.write(data, n, 1) > 0
+def write(nc):
+    """Hand the transport what is queued, as much as it takes."""
+    f = nc._f
+    if f[ROOM] and nc._broken is None:
+        at = f[SENT]
+        if nc._window is None:
+            at += attempt(nc, nc._tx, at, f[QUEUED] - at) or 0
+        else:
+            if nc._window.tail + f[QUEUED] - at > nc._window.due:
+                ping(nc)
+            at += push(nc, nc._tx, at, f[QUEUED] - at)
+        if at == f[QUEUED]:
+            at = f[QUEUED] = 0
+        f[SENT] = at
 
 
-def check_first(n, size):
-    """n, a count of bytes to use of `size`. ValueError: it is none."""
-    if type(n) is not int or not 0 <= n <= size:
-        raise ValueError("n: give a count of bytes, at most %d" % size)
-    return n
+def drained(nc):
+    """Make room by sending what is queued; whether there was something, and all of it is gone."""
+    f = nc._f
+    if f[QUEUED] == 0:
+        return False
+    write(nc)
+    return f[QUEUED] == 0
 
 
-def check_subject(text, wild=False, what="subject"):
-    """The subject as str. Allocates. ValueError: it is none; `what` is named then. Source: NATS protocol, subject names.
-
-    wild: allow wildcards, a token `*`, and `>` as the last one.
-    """
-    try:
-        text = text if isinstance(text, str) else bytes(text).decode()
-        tokens = text.split(".")
-        good = min(text) > " " and "" not in tokens and (wild or "*" not in tokens and ">" not in tokens)
-        for c in text:
-            good = good and c != "\x7f" and not 0xD800 <= ord(c) <= 0xDFFF
-        good = good and ">" not in tokens[:-1]
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise ValueError("%s: no spaces, empty tokens, misplaced wildcards; str, or bytes of UTF-8" % what)
-    return text
+def control(nc, line):
+    """Queue a control line (bytes); False if there is no room. PING and PONG may use the reserve."""
+    f = nc._f
+    n = len(line)
+    if f[QUEUED] + n > nc.tx_size + (0 if n > 6 else _RESERVE):
+        return False
+    f[QUEUED] = copy(nc._tx, f[QUEUED], line, 0, n)
+    return True
 
 
-def header_block(nc, headers):
-    """A ready header block as it is, or that of a dict. ValueError: it is none, or the server knows no headers."""
-    if nc.connected and not nc.server.headers:
-        raise ValueError("headers: this server does not know them")
-    if isinstance(headers, _BYTES) and headers.find(b"NATS/1.0") == 0:
-        if headers.find(b"\r\n\r\n") == len(headers) - 4:
-            return headers
-    from .headers import encode
-
-    return encode(headers)
+def ping(nc):
+    """Queue a PING; return which one of this connection it is, or -1: there was no room."""
+    if not control(nc, b"PING\r\n"):
+        return -1
+    nc._pings += 1
+    if nc._window is not None:
+        nc._window.pinged(nc._pings, nc._f[QUEUED] - nc._f[SENT])
+    return nc._pings
 
 
 # Receiving, beside what `dispatch` does.
+
+
+def exchange(nc, wait):
+    """Send what is queued, wait at most so many ms for something to come, act on it; return how many messages came."""
+    f = nc._f
+    if f[QUEUED]:
+        write(nc)
+    n = dispatch_all(nc) if f[POS] < f[END] else 0  # what came before a handler raised
+    if wait > 0 and n == 0 and nc._broken is None:
+        attempt(nc, f[QUEUED] > 0 or nc._chunk != b"", wait, -1)
+    return n + receive(nc)
 
 
 def receive(nc):
     """Read and dispatch, a few buffers at most; return how many messages came."""
     f, rx = nc._f, nc._rx
     n, rounds = 0, 8
-    while rounds and nc._phase > OPENING and not isinstance(nc._broken, ProtocolError):
+    while rounds and not nc._deaf:
         i = make_room(rx, f)
         if i > 8:
-            if not _shorten(nc):
-                break
-            continue
+            if _tidy().shorten(rx, f):
+                continue
+            _wrong(nc)
+            break
         i = attempt(nc, nc._views[i], 0, 0)
         if not i:
             if i == 0:
@@ -519,7 +499,7 @@ def _begin_fragments(nc, f, sub):
         return -1
     f[_KEPT] = f[_HEAD_END] - at
     f[POS] = f[_HEAD_END]
-    _shift(f, at)
+    shift(f, at)
     copy(nc._rx, 0, nc._rx, at, f[_KEPT])
     f[_LEFT] = f[_SIZE] + 2
     f[_SIZE] = 0
@@ -527,7 +507,7 @@ def _begin_fragments(nc, f, sub):
     return 0
 
 
-def _shift(f, by):
+def shift(f, by):
     """Control line and headers of the message at hand have moved so far towards 0."""
     sid = f[_SID]
     i = _SUBJECT
@@ -587,7 +567,7 @@ def _operation(nc):
     if c == 109 or c == 104:  # a message, in a form that nats-server does not send
         if not end:
             return -1
-        if _tidy(nc):
+        if _tidy().tidy(rx, f):
             return 0
     elif not end and f[END] - f[POS] < 64 and (c == 112 or c == 43):
         return -1
@@ -619,19 +599,14 @@ def _short(nc, rx, end):
 def _wrong(nc):
     """What has come is not what the protocol allows: what is behind it is not looked at."""
     nc._f[POS] = nc._f[END]
-    return nc.end("no NATS protocol", ProtocolError)
+    nc._deaf = True
+    return nc.end("no NATS protocol", "ProtocolError")
 
 
-def _tidy(nc):
-    from .tidy import tidy
+def _tidy():
+    from . import tidy
 
-    return tidy(nc._rx, nc._f)
-
-
-def _shorten(nc):
-    from .tidy import shorten
-
-    return shorten(nc._rx, nc._f) or _wrong(nc) > 0
+    return tidy
 
 
 def cut(f, end):
@@ -699,12 +674,11 @@ class Msg:
 
     `buffer[start:end]` is the payload, or with `chunked=True` the fragment of it at `offset`; `size`: bytes
     of that; `total`: bytes of the whole payload; `last`: whether this is the last fragment; `sid`: the
-    subscription's number. Unless it says so, nothing here allocates. What does is in `msg_extras.py`, loaded
-    when it is used: `subject`, `reply`, `data`, `text`, `headers`, `status`, `json()`.
+    subscription's number. None of these allocates, nor does what follows; `msg_extras.py`, which is loaded when it is
+    used, has more: `token_equals(i, b)`, `header_equals(name, value)`, `to_int()`, `copy_into(buf, start=0)`; and
+    what allocates: `subject`, `reply`, `data`, `text`, `headers`, `status`, `json()`, and `copy()`, which lasts.
     What is compared with may be bytes, or str (slower).
     """
-
-    _detached = False
 
     def __init__(self, client, buffer, f):
         self._client = client
@@ -712,8 +686,9 @@ class Msg:
         self.buffer = buffer
 
     def __getattr__(self, name):
-        if name in _FIELDS:
-            return self._f[_FIELDS[name]]
+        i = FIELDS.get(name)
+        if i is not None:
+            return self._f[i]
         from . import msg_extras
 
         return msg_extras.get(self, name)
@@ -726,148 +701,37 @@ class Msg:
 
     def equals(self, other):
         """Whether the payload is `other`."""
-        return self._is(_START, other)
+        f = self._f
+        return match(self.buffer, f[_START], f[_STOP], other) == f[_STOP]
 
     def startswith(self, prefix):
         """Whether the payload begins with `prefix`."""
-        f = self._f
-        return _match(self.buffer, f[_START], f[_STOP], prefix) >= 0
+        return match(self.buffer, self._f[_START], self._f[_STOP], prefix) >= 0
 
     def subject_equals(self, subject):
         """Whether the subject is this one."""
-        return self._is(_SUBJECT, subject)
-
-    def token_equals(self, i, token):
-        """Whether the i-th token of the subject, from 0, is this one."""
-        at = self._f[_SUBJECT]
-        end = self._f[_SUBJECT_END]
-        while i > 0:
-            at = self.buffer.find(b".", at, end) + 1
-            if at == 0:
-                return False
-            i -= 1
-        dot = self.buffer.find(b".", at, end)
-        dot = end if dot < 0 else dot
-        return _match(self.buffer, at, dot, token) == dot
-
-    def header_equals(self, name, value):
-        """Whether there is such a header (names count in the case as sent; blanks and tabs around values do not)."""
-        at = self.next_header(0)
-        while at:
-            if self._is(_NAME, name) and self._is(_VALUE, value):
-                return True
-            at = self.next_header(at)
-        return False
-
-    def next_header(self, at):
-        """Read the header line at `at` (0: the first): where the next one begins, or 0: there are no more. See ADR-4."""
         f = self._f
-        if at == 0:
-            at = self.buffer.find(b"\r\n", f[_HEAD], f[_HEAD_END]) + 2
-        while at > 1:
-            end = self.buffer.find(b"\r\n", at, f[_HEAD_END])
-            if end <= at:
-                break
-            if self._is_header(at, end):
-                return end + 2
-            at = end + 2
-        return 0
-
-    def _is_header(self, at, end):
-        """Note where its name and value are; False: there is no colon."""
-        buf, f = self.buffer, self._f
-        f[_NAME] = at
-        at = buf.find(b":", at, end)
-        f[_NAME + 1] = at
-        if at < 0:
-            return False
-        at += 1
-        while at < end and (buf[at] == 32 or buf[at] == 9):
-            at += 1
-        while at < end and (buf[end - 1] == 32 or buf[end - 1] == 9):
-            end -= 1
-        f[_VALUE] = at
-        f[_VALUE + 1] = end
-        return True
-
-    def _is(self, i, other):
-        f = self._f
-        return _match(self.buffer, f[i], f[i + 1], other) == f[i + 1]
-
-    def to_int(self):
-        """The payload as a decimal number, `-12` or `34`; ValueError if it is none. Allocates beyond 30 bits."""
-        at, end = self._f[_START], self._f[_STOP]
-        sign = 1
-        if at < end and self.buffer[at] == 45:
-            at += 1
-            sign = -1
-        value = 0
-        while at < end:
-            c = self.buffer[at] - 48
-            if not 0 <= c <= 9:
-                break
-            value = value * 10 + c
-            at += 1
-        if at < end or not 48 <= self.buffer[at - 1] <= 57 or at == self._f[_START]:
-            raise ValueError("payload is no decimal number")
-        return value * sign
-
-    def copy_into(self, buf, start=0):
-        """Copy the payload to `buf` from `start` on; return its size. ValueError: it is too long."""
-        n = self._f[_SIZE]
-        if not 0 <= start <= len(buf) - n:
-            raise ValueError("payload: no room for its %d bytes" % n)
-        if n:
-            buf[start] = 0  # TypeError, if it is not to be written to
-        copy(buf, start, self.buffer, self._f[_START], n)
-        return n
+        return match(self.buffer, f[_SUBJECT], f[_SUBJECT_END], subject) == f[_SUBJECT_END]
 
     def respond(self, payload=b"", headers=None, n=-1):
         """Publish to the reply subject, as `Client.publish`; False also if there is none."""
         if self._f[_REPLY] == self._f[_REPLY_END]:
             return False
-        if self._detached:
-            return self._client.publish(self.reply, payload, None, headers, n)
-        return self._client.publish(self.buffer, payload, None, headers, n)  # which stands for the reply subject there
-
-    def copy(self):
-        """A `Msg` with a buffer of its own, which stays valid. Allocates."""
-        f = array("i", self._f)
-        twin = Msg(self._client, bytes(memoryview(self.buffer)[f[_SUBJECT] : f[_HEAD_END]]) + self.data, f)
-        _shift(f, f[_SUBJECT])
-        f[_START] = f[_HEAD_END]
-        f[_STOP] = len(twin.buffer)
-        twin._detached = True
-        return twin
-
-    def part(self, i):
-        """The bytes of 0 subject, 1 reply, 2 headers, 3 payload, 4 name or 5 value of the header at hand. Allocates."""
-        i = _PARTS[i]
-        return bytes(memoryview(self.buffer)[self._f[i] : self._f[i + 1]])
+        return self._client.publish(self.buffer, payload, None, headers, n)  # which stands for the reply subject
 
 
-_FIELDS = {"start": _START, "end": _STOP, "size": _SIZE, "offset": _OFFSET, "total": _TOTAL, "sid": _SID}
-_PARTS = (_SUBJECT, _REPLY, _HEAD, _START, _NAME, _VALUE)
+# Where in the array a message's parts are, for `msg_extras.py`; each of the second six has its end behind it.
+FIELDS = {"start": _START, "end": _STOP, "size": _SIZE, "offset": _OFFSET, "total": _TOTAL, "sid": _SID}
+PARTS = (_SUBJECT, _REPLY, _HEAD, _START, _NAME, _VALUE, _SID)
 
 
-def _match(buf, at, end, other):
+def match(buf, at, end, other):
     """Where `other` ends, if it is at buf[at] and not beyond `end`; else -1."""
-    n = len(other)
-    if isinstance(other, _BYTES):
-        return at + n if buf.find(other, at, end) == at else -1
-    if isinstance(other, str) and _is_longer(other, n):
-        return _match(buf, at, end, other.encode())
-    return at + n if n <= end - at and _is_same(buf, at, other, n) else -1
+    if type(other) is not _bytes and type(other) is not _bytearray:
+        from . import msg_extras  # which puts its own in the place of this
 
-
-def _is_same(buf, at, other, n):
-    """Whether n characters of a str, or bytes of a memoryview, are those at buf[at]."""
-    while n:
-        n -= 1
-        c = other[n]
-        if buf[at + n] != (c if isinstance(c, int) else ord(c)):
-            return False
-    return True
+        return msg_extras.match(buf, at, end, other)
+    return at + len(other) if buf.find(other, at, end) == at else -1
 
 
 try:

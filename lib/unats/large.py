@@ -4,8 +4,8 @@
 control line, and calls `send`, which sends the rest from where it lies. Once loaded, nothing here allocates.
 """
 
-from .errors import Timeout
-from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, check_subject
+from .arguments import check_subject
+from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, drained, ping, push
 
 
 def begin(nc):
@@ -18,9 +18,9 @@ def begin(nc):
         return False
     w = nc._window
     if w is not None:
-        nc.drained()
+        drained(nc)
         if nc._f[QUEUED] or not w.fits(n):
-            nc._ping()  # so that there will be room
+            ping(nc)  # so that there will be room
             return False
     return _sent(nc)
 
@@ -45,37 +45,31 @@ def _check(nc, rest):
 
 def send(nc):
     """Send the rest, behind the control line; whether that went. If it fails in the middle the connection ends."""
+    done = False
     try:
-        return _send(nc)
-    finally:
-        _done(nc)  # whatever was raised
+        done = _send(nc)
+        return done
+    finally:  # whatever was raised: nothing may follow half a message
+        if not done:
+            nc.end("a message was cut off")
 
 
 def _send(nc):
     if _sent(nc) and _push(nc, 2, len(nc._rest[2])) and _push(nc, 3, nc._rest[4]):
-        nc._rest[5] = b"\r\n"
-        if _push(nc, 5, 2):
-            nc._rest[4] = None
+        nc._rest[3] = b"\r\n"
+        if _push(nc, 3, 2):
             if nc._window is not None:
-                nc._ping()
+                ping(nc)
             return True
     nc.stats.dropped += 1
     return False
-
-
-def _done(nc):
-    """Nothing may follow half a message."""
-    if nc._rest[4] is not None:
-        nc.end("a message was cut off")
-    for i in range(6):
-        nc._rest[i] = None
 
 
 def _sent(nc):
     """Send all that is queued."""
     until = nc.deadline(nc.connect_timeout_ms)
     while nc._f[QUEUED]:
-        if not nc.drained() and not _wait(nc, until):
+        if not drained(nc) and not _wait(nc, until):
             return False
     return True
 
@@ -88,7 +82,7 @@ def _push(nc, i, n):
             until = nc.deadline(nc.connect_timeout_ms)
         elif not _wait(nc, until):
             return False
-        moved = nc.push(nc._rest[i], at - 1, n)
+        moved = push(nc, nc._rest[i], at - 1, n)
         at += moved
         n -= moved
     return True
@@ -97,11 +91,11 @@ def _push(nc, i, n):
 def _wait(nc, until):
     """Wait for room; False, and the end of the connection, if there is none to come."""
     if nc.left(until) == 0:
-        nc.end("it takes nothing more", Timeout)
+        nc.end("it takes nothing more", "Timeout")
     if nc.connected:
         attempt(nc, True, 100, -1)
         w = nc._window
-        if w is not None and nc._rest[4] is not None and w.out + w.COST >= w.size:
+        if w is not None and nc._rest[7] > 1 and w.out + w.COST >= w.size:
             # No PONG can come in the middle of a message: one larger than the window has to go at this pace.
             w.out -= w.size >> 1
             w.tail = min(w.tail, w.out)

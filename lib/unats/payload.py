@@ -1,6 +1,7 @@
 """Readings as text or bytes, built in a fixed buffer without allocating."""
 
-from .kernels import copy, digits, octets
+from .arguments import octets
+from .kernels import copy, digits
 
 _HEX = b"0123456789abcdef"
 

@@ -3,8 +3,9 @@
 from micropython import const
 
 from .errors import Error, NoResponders, NotConnected, Timeout
+from .kernels import drained
 from .nuid import unique
-from .state import check
+from .servers import check
 
 _FOREVER = const(0x0FFFFFFF)
 _TOKENS = const(0x3FFFFFF)
@@ -58,7 +59,7 @@ class Requests:
         nc = self._nc
         until = nc.deadline(timeout_ms)
         if nc.connected and self._inbox.told < 2:  # the subscription to the inbox must be first
-            nc.drained()
+            drained(nc)
             nc.tell()
             if self._inbox.told < 2:
                 nc.stats.dropped += 1

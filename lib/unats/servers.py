@@ -7,8 +7,8 @@ from json import loads
 from random import getrandbits
 
 from .errors import ProtocolError
-from .kernels import check_subject
-from .state import Info, Server, check
+from .arguments import check_subject
+from .state import Info, Server
 
 __version__ = "0.2.0"
 
@@ -114,6 +114,22 @@ def prepare(nc, servers, tls, rx_size, name, user, password, token, flags):
     for text in (name, user, password, token):
         if text is not None:
             quoted(text)  # ValueError
+
+
+def check(name, value, least):
+    """ValueError unless the argument is an int of at least that."""
+    if type(value) is not int or value < least:
+        raise ValueError("%s: give an int, at least %d" % (name, least))
+
+
+def check_subscription(subject, handler, queue, max_msgs):
+    """The subject and the queue, or None, as str. ValueError: one of these is not valid."""
+    subject = check_subject(subject, True)
+    queue = check_subject(queue, False, "queue") if queue else None
+    if not callable(handler):
+        raise ValueError("handler: give a function")
+    check("max_msgs", max_msgs, 0)
+    return subject, queue
 
 
 def shuffle(nc, start):

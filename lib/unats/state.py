@@ -59,6 +59,8 @@ class Subscription:
 
     def unsubscribe(self, max_msgs=0):
         """End it now, or once it has had max_msgs messages in all. Allocates. ValueError: max_msgs."""
+        from .servers import check
+
         check("max_msgs", max_msgs, 0)
         self.direct = None
         if max_msgs > self.received + self.dropped:
@@ -80,9 +82,3 @@ class Subscription:
         if self.max_msgs:
             line += "UNSUB %d %d\r\n" % (self.sid, self.max_msgs - self.before)
         return line.encode()
-
-
-def check(name, value, least):
-    """ValueError unless the argument is an int of at least that."""
-    if type(value) is not int or value < least:
-        raise ValueError("%s: give an int, at least %d" % (name, least))

@@ -1,12 +1,12 @@
-// As steps.py, on the WebAssembly port with its 32-bit words. Arguments: the port, and the folder
-// with the scripted sockets. That port collects only once the outermost call has returned, so each
-// step and each reading is a call of its own.
+// As board/steps.py, on the WebAssembly port with its 32-bit words. Arguments: the port, and the
+// folder with the scripted sockets. That port collects only once the outermost call has returned,
+// so each step and each reading is a call of its own.
 
 import fs from "fs";
 
 const [port, stubs] = process.argv.slice(2);
 const { loadMicroPython } = await import(port);
-const mp = await loadMicroPython({ heapsize: 256 * 1024 });
+const mp = await loadMicroPython({ heapsize: 1024 * 1024 });
 
 function copyTree(from, to) {
   mp.FS.mkdirTree(to);
@@ -18,15 +18,15 @@ function copyTree(from, to) {
 }
 
 function inUse() {
-  mp.runPython("import gc\ngc.collect()");
+  mp.runPython("import gc, micropython\ngc.collect()");
   mp.runPython("gc.collect()");
-  mp.runPython("print(gc.mem_alloc())");
+  mp.runPython("micropython.qstr_info()\nprint('heap', gc.mem_alloc())");
 }
 
 copyTree(process.cwd(), "/lib");
 copyTree(stubs, "/stubs");
 try {
-  mp.runPython("import sys\nsys.path.append('/stubs')\nimport sockets");
+  mp.runPython("import os, sys\nos.chdir('/lib')\nsys.path[:] = ['/lib', '/stubs']\nimport sockets");
   inUse();
   for (const step of JSON.parse(fs.readFileSync("steps.json", "utf8"))) {
     mp.runPython(step);

@@ -1,0 +1,139 @@
+"""How the arguments of `publish` are read where they are not plain bytes and ASCII; and what a subject is.
+
+`Client.publish` leaves them in a list, `nc._rest`, where they become what `kernels.encode` takes:
+
+    0 subject   1 reply subject   2 headers   3 payload   4 bytes of it   5 bytes of the subject   6 its start
+    7 of its bits, 1: the subjects are known to be valid; 2: the payload is sent separately, see `large.py`
+
+Loaded when there is such an argument, or the buffer is full; once it is loaded, publishing does not allocate.
+"""
+
+from uio import BytesIO
+
+from .kernels import PARTS, drained, encode_rest
+
+_REPLY = PARTS[1]
+
+_BYTES = (bytes, bytearray)
+_KINDS = (bytes, bytearray, memoryview)
+_probe = BytesIO(1)
+
+
+def publish(nc):
+    """Queue the message in `nc._rest`: see `Client.publish`."""
+    rest = nc._rest
+    _read(nc, rest)
+    done = _queue(nc, rest)
+    rest[0] = rest[1] = rest[2] = rest[3] = None  # for the collector
+    return done
+
+
+def _read(nc, rest):
+    size = size_of(rest[3])
+    rest[3] = octets(rest[3])
+    rest[4] = size if rest[4] == -1 else check_first(rest[4], size)
+    rest[2] = b"" if rest[2] is None else header_block(nc, rest[2])
+    rest[1] = text_of(rest[1]) if rest[1] else b""
+    rest[6] = rest[7] = 0
+    if rest[0] is nc._rx:  # the message at hand: to its reply subject
+        rest[6] = nc._f[_REPLY]
+        rest[5] = nc._f[_REPLY + 1] - rest[6]
+        rest[7] = 1
+    else:
+        rest[0] = text_of(rest[0])
+        rest[5] = len(rest[0])
+
+
+def _queue(nc, rest):
+    while True:
+        done = encode_rest(nc)
+        if done > 0:
+            return rest[7] < 2 or nc.large().send(nc)
+        if done == -1:
+            rest[0] = checked(rest[0])
+            rest[5] = len(rest[0])
+            rest[1] = checked(rest[1]) if rest[1] else b""
+            rest[7] += 1
+        elif done or not drained(nc):
+            if done == 0 and nc.connected and rest[5] + len(rest[1]) + len(rest[2]) + rest[4] + 36 <= nc.tx_size:
+                nc.stats.dropped += 1  # it is full, and nothing leaves at the moment
+                return False
+            if not nc.large().begin(nc):
+                nc.stats.dropped += 1
+                return False
+            rest[7] += 2
+
+
+def octets(data):
+    """What can be a payload as what its bytes are in: of a str that is not ASCII new ones (allocates). ValueError."""
+    if isinstance(data, str):
+        return data.encode() if is_longer(data, len(data)) else data
+    if hasattr(data, "fixed"):  # a Payload
+        return data.buffer
+    if not isinstance(data, _KINDS):
+        raise ValueError("payload: give bytes, bytearray, memoryview, str or a Payload")
+    return data
+
+
+def size_of(data):
+    """How many bytes a payload has."""
+    if hasattr(data, "fixed"):
+        return data.size
+    n = len(octets(data))
+    while isinstance(data, memoryview) and is_longer(data, n):  # it counts its items
+        n += len(data)
+    return n
+
+
+def is_longer(data, n):
+    """Whether there are more than n bytes in it: of a memoryview or a str only a stream tells without allocating."""
+    _probe.seek(0)
+    return _probe.write(data, n, 1) > 0
+
+
+def check_first(n, size):
+    """n, a count of bytes to use of `size`. ValueError: it is none."""
+    if type(n) is not int or not 0 <= n <= size:
+        raise ValueError("n: give a count of bytes, at most %d" % size)
+    return n
+
+
+def text_of(text):
+    """A subject of a kind whose bytes can be read; ValueError: it is of another."""
+    return text if isinstance(text, str) or isinstance(text, _KINDS) else checked(text)
+
+
+def checked(text):
+    """A subject to publish to, as bytes. Allocates. ValueError: it is none."""
+    return check_subject(text).encode()
+
+
+def check_subject(text, wild=False, what="subject"):
+    """The subject as str. Allocates. ValueError: it is none; `what` is named then. Source: NATS protocol, subject names.
+
+    wild: allow wildcards, a token `*`, and `>` as the last one.
+    """
+    try:
+        text = text if isinstance(text, str) else bytes(text).decode()
+        tokens = text.split(".")
+        good = min(text) > " " and "" not in tokens and (wild or "*" not in tokens and ">" not in tokens)
+        for c in text:
+            good = good and c != "\x7f" and not 0xD800 <= ord(c) <= 0xDFFF
+        good = good and ">" not in tokens[:-1]
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError("%s: no spaces, empty tokens, misplaced wildcards; str, or bytes of UTF-8" % what)
+    return text
+
+
+def header_block(nc, headers):
+    """A ready header block as it is, or that of a dict. ValueError: it is none, or the server knows no headers."""
+    if nc.connected and not nc.server.headers:
+        raise ValueError("headers: this server does not know them")
+    if isinstance(headers, _BYTES) and headers.find(b"NATS/1.0") == 0:
+        if headers.find(b"\r\n\r\n") == len(headers) - 4:
+            return headers
+    from .headers import encode
+
+    return encode(headers)

@@ -1,0 +1,1 @@
+"""`make bench` and `make wire`: what the client costs, beside others."""

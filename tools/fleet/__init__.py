@@ -1,0 +1,1 @@
+"""`make fleet` and `make credentials`: identities for boards, and a server that knows them."""

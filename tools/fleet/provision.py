@@ -1,0 +1,252 @@
+"""A fleet for a try-out: identities, certificates and a server's configuration; onto the boards.
+
+    python -m tools.fleet.provision COMMAND ...
+
+    make --host 192.168.1.10 greenhouse-7      a new fleet, in fleet/
+    install --port /dev/ttyACM0 greenhouse-7   a device's credentials, onto its board
+    watch                                      what its boards say; makes their stream
+    ask greenhouse-7 led toggle                a command to one of them
+
+    add greenhouse-9                           a further device
+    renew greenhouse-7                         new credentials; the old ones are void
+    revoke greenhouse-8                        its credentials are void
+    server --host 10.0.0.2                     a new certificate for the server, also elsewhere
+    list                                       the devices, and how long their credentials are good
+
+`nats-server -c fleet/server.conf` starts the server. After add, renew, revoke and server it has to
+load that file again: `nats-server --signal reload`. What the folder holds, and who may do what:
+see fleet.py. Secrets are in files of mode 0600, and never printed.
+"""
+
+import argparse
+import asyncio
+import logging
+import ssl
+import subprocess
+import sys
+import time
+
+from tools import deploy
+from tools.fleet.board import for_board, forgetting
+from tools.fleet.fleet import READINGS, STREAM, Fleet
+from tools.toolchain import ROOT, ToolError
+
+_SETTINGS = ROOT / "firmware/settings.json"
+_ANSWER_S = 5
+
+
+def install(folder, device, port, settings=_SETTINGS):
+    """Put a device's credentials, authority and settings onto the board at `port`; restart it."""
+    with for_board(folder, device, settings) as (path, files):
+        deploy.check_settings(path)
+        platform, _ = deploy.probe(port)
+        for name, content in files.items():
+            (path.parent / name).write_bytes(content)
+        chain = ["resume", "exec", forgetting(device), "+"]
+        for name in [*files, path.name]:  # the settings last: they name the others
+            chain += ["fs", "cp", name, f":{name}", "+"]
+        command = [sys.executable, "-m", "mpremote", "connect", port, *chain, "reset"]
+        if subprocess.run(command, cwd=path.parent).returncode:
+            raise ToolError("not everything is on the board; do it again")
+    print(
+        f"the {platform} at {port} is {device} now, and starts; "
+        f"`make repl PORT={port}` shows what it says"
+    )
+
+
+# Seeing and commanding
+
+
+def connection(fleet):
+    """An awaitable: the observer's connection to the server of the fleet."""
+    import nats
+
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of what nats-py does over TLS
+    host = fleet.hosts[0]
+    host = f"[{host}]" if ":" in host else host
+    return nats.connect(
+        f"tls://{host}:{fleet.port}",
+        name="provision.py",
+        tls=ssl.create_default_context(cafile=str(fleet.folder / "ca.pem")),
+        user_credentials=str(fleet.folder / "observer.creds"),
+        allow_reconnect=False,
+        max_reconnect_attempts=1,
+        connect_timeout=_ANSWER_S,
+        error_cb=_silent,
+    )
+
+
+async def _silent(error):
+    pass  # connect raises it, too
+
+
+async def _watch(fleet, seconds):
+    from nats.js.api import StreamConfig
+
+    async def show(msg):
+        print(msg.subject, msg.data.decode(errors="replace"), flush=True)
+
+    nc = await connection(fleet)
+    await nc.subscribe("devices.*.*", cb=show)
+    await nc.subscribe(READINGS, cb=show)
+    await nc.jetstream().add_stream(
+        StreamConfig(name=STREAM, subjects=[READINGS], allow_direct=True)
+    )
+    print("the server takes readings; Ctrl-C ends this", flush=True)
+    await asyncio.sleep(float("inf") if seconds is None else seconds)
+    await nc.close()
+
+
+async def _ask(fleet, device, command, payload):
+    nc = await connection(fleet)
+    answer = await nc.request(f"devices.{device}.{command}", payload.encode(), _ANSWER_S)
+    print(answer.data.decode(errors="replace"))
+    await nc.close()
+
+
+def _talk(talk):
+    """Run what talks to the server; ToolError if that cannot be."""
+    import nats.errors
+
+    try:
+        asyncio.run(talk)
+    except (nats.errors.Error, OSError, asyncio.TimeoutError) as error:
+        reason = str(error) or type(error).__name__
+        raise ToolError(f"{reason}: is the server running, and is the device connected?") from None
+
+
+# The commands
+
+
+def _make(options):
+    hosts = options.host or ["127.0.0.1"]
+    fleet = Fleet.make(options.dir, hosts, options.devices, options.server_port, options.days)
+    print(f"{len(fleet.devices)} devices and their server, {fleet.url}, are in {fleet.folder}")
+    if not options.host:
+        print(
+            "boards of your own cannot reach that address: "
+            "--host (make fleet HOST=...) says where the server is"
+        )
+    print(f"start it with: nats-server -c {fleet.folder}/server.conf")
+
+
+def _change(options):
+    with Fleet(options.dir).locked() as fleet:
+        for device in options.devices:
+            arguments = (device,) if options.command == "revoke" else (device, options.days)
+            getattr(fleet, options.command)(*arguments)
+        fleet.save()
+    _load_again(options)
+
+
+def _server(options):
+    with Fleet(options.dir).locked() as fleet:
+        fleet.issue(options.host or fleet.hosts, options.server_port)
+        fleet.save()
+    _load_again(options)
+
+
+def _load_again(options):
+    print(
+        f"done; a server that runs has to load {options.dir}/server.conf again: "
+        "nats-server --signal reload"
+    )
+
+
+def _list(options):
+    fleet = Fleet(options.dir)
+    for device in fleet.devices:
+        end = fleet.expires(device)
+        print(
+            f"{device:32}  "
+            + (time.strftime("until %Y-%m-%d", time.gmtime(end)) if end else "without end")
+        )
+
+
+def _install(options):
+    install(options.dir, options.device, options.port, options.settings)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name, run, about):
+        sub = commands.add_parser(name, help=about)
+        sub.add_argument(
+            "--dir", default=str(ROOT / "fleet"), help="folder of the fleet (default: %(default)s)"
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    def with_devices(sub, count):
+        sub.add_argument("devices", nargs=count, help="names, which become parts of subjects")
+
+    def with_days(sub):
+        sub.add_argument(
+            "--days", type=float, help="how long credentials are good (default: without end)"
+        )
+
+    def with_hosts(sub, port):
+        sub.add_argument(
+            "--host",
+            action="append",
+            help="name or address of the server, as boards know it; repeatable",
+        )
+        sub.add_argument("--server-port", type=int, default=port, help="its port")
+
+    make = command("make", _make, "a new fleet")
+    with_devices(make, "*")
+    with_days(make)
+    with_hosts(make, 4222)
+    for name, about in (
+        ("add", "further devices"),
+        ("renew", "new credentials"),
+        ("revoke", "credentials are void"),
+    ):
+        change = command(name, _change, about)
+        with_devices(change, "+")
+        if name != "revoke":
+            with_days(change)
+    with_hosts(command("server", _server, "a new certificate for the server"), None)
+    command("list", _list, "the devices")
+    put = command("install", _install, "a device's credentials onto its board")
+    put.add_argument("device")
+    put.add_argument("--port", required=True, help="serial port of the board, or auto")
+    put.add_argument(
+        "--settings", default=_SETTINGS, help="the rest of its settings (default: %(default)s)"
+    )
+    watch = command(
+        "watch", lambda o: _talk(_watch(Fleet(o.dir), o.seconds)), "what the boards say"
+    )
+    watch.add_argument(
+        "--seconds", type=float, help="end after this time (default: Ctrl-C ends it)"
+    )
+    ask = command(
+        "ask",
+        lambda o: _talk(_ask(Fleet(o.dir), o.device, o.what, o.payload)),
+        "a command to a board",
+    )
+    ask.add_argument("device")
+    ask.add_argument("what", help="led or info")
+    ask.add_argument("payload", nargs="?", default="")
+    return parser
+
+
+def main(argv=None):
+    options = _parser().parse_args(argv)
+    if getattr(options, "days", None) is not None and not 0 < options.days < 36500:
+        sys.exit("provision: --days must be more than 0, and less than 36500")
+    try:
+        options.run(options)
+    except ToolError as error:
+        sys.stdout.flush()
+        sys.exit(f"provision: {error}")
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""`make run`: simulated boards against a real server."""

@@ -1,0 +1,1 @@
+"""`make size`: what the client weighs."""
