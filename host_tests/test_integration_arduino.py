@@ -8,6 +8,7 @@ import pytest
 from support.live import (  # noqa: F401  fixtures too
     any_board,
     connection,
+    eventually,
     other,
     server,
     subject,
@@ -203,6 +204,7 @@ def test_outstanding_pings(any_board, server):
         proxy.down.swallow()
         sent = proxy.up.passed
         any_board.until("'disconnected' in names()")
+        eventually(lambda: not proxy.in_use)  # it has passed on all that came
         assert proxy.up.passed - sent == 3 * len("PING\r\n")
         assert any_board("events[-1][1][0]") == "Timeout"
 

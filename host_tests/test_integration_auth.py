@@ -278,7 +278,7 @@ def test_a_user_revoked_before(auth_board, own_fleet):
 def test_an_account_that_has_expired(auth_board, own_fleet):
     fleet, server = own_fleet
     user = fleet.user()
-    fleet.account.expires = time.time() + 3
+    fleet.account.expires = time.time() + 5  # a restart takes some of it
     server.configure(fleet.config())
     server.restart()
     _connect(auth_board, server.url, "auth.UserCredentials(%r)", user.creds().encode(), **_FAST)

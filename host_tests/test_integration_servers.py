@@ -309,7 +309,7 @@ def test_a_subject_longer_than_the_servers_control_line(any_board, start_nats_se
 
 
 def test_lame_duck_is_told_before_the_server_goes(any_board, start_nats_server, subject):
-    server = start_nats_server('lame_duck_grace_period: "1s"\nlame_duck_duration: "30s"\n')
+    server = start_nats_server('lame_duck_grace_period: "20s"\nlame_duck_duration: "60s"\n')
     any_board.connect(server.url, reconnect_wait_ms=20, reconnect_max_wait_ms=100)
     any_board("sub(%r) and None", subject)
     server.signal(signal.SIGUSR2)

@@ -416,7 +416,7 @@ def test_poll_does_not_wait_for_the_handshake(any_board, hostile_server, authori
         c.hold()
 
     server = hostile_server(script)
-    _client(any_board, _url(server), {"ca": authority.der, "handshake_timeout_ms": 300})
+    _client(any_board, _url(server), {"ca": authority.der, "handshake_timeout_ms": 1000})
     any_board("nc.connect(wait=False)")
     any_board("turns = 0")
     any_board("while not events: turns += nc.poll(0) + 1")
