@@ -24,7 +24,7 @@ class MovedClock(Clock):
 _clock = MovedClock()
 sys.modules["utime"] = _clock  # kernels that run as bytecode are in no module: they keep what they find here
 import unats  # noqa: E402
-import unats.discovery  # noqa: E402
+import unats.discover  # noqa: E402
 import unats.servers  # noqa: E402
 
 _TURNS = 20000
@@ -155,9 +155,9 @@ class Servers:
 
     def __init__(self, urls, randomize):
         self._servers = unats.servers.read_urls(urls)
-        self._given = len(self._servers)
-        self._at = 0
-        self._randomize = randomize
+
+        self._order = [0, 0, 0, len(self._servers), True]
+        self.randomize = randomize
         self.current = self._servers[0]
         unats.servers.shuffle(self, 0)
 
@@ -165,8 +165,8 @@ class Servers:
         return unats.servers.next_server(self)
 
     def discovered(self, urls, randomize):
-        self._randomize = randomize
-        unats.discovery.discover(self, urls)
+        self.randomize = randomize
+        unats.discover.discover(self, urls)
 
     def __len__(self):
         return len(self._servers)

@@ -106,7 +106,7 @@ class NoHeap(Faults):
     """Nothing can be allocated for some turns, from every turn on. (On CPython nothing is locked.)"""
 
     def locked_for(self, nc, turns):
-        on_event, nc._on_event = nc._on_event, self.ignore  # the test's own takes memory
+        on_event, nc.on_event = nc.on_event, self.ignore  # the test's own takes memory
         micropython.heap_lock()
         try:
             while turns:
@@ -117,7 +117,7 @@ class NoHeap(Faults):
                     self.raised += 1
         finally:
             micropython.heap_unlock()
-            nc._on_event = on_event
+            nc.on_event = on_event
 
     def ignore(self, nc, event, detail):
         pass

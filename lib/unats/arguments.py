@@ -1,4 +1,4 @@
-"""How the arguments of `publish` are read where they are not plain bytes and ASCII; and what a subject is.
+"""How the arguments of `publish` are read where they are not plain bytes and ASCII.
 
 `Client.publish` leaves them in a list, `nc._rest`, where they become what `kernels.encode` takes:
 
@@ -11,6 +11,7 @@ Loaded when there is such an argument, or the buffer is full; once it is loaded,
 from uio import BytesIO
 
 from .kernels import PARTS, drained, encode_rest
+from .subjects import check_subject
 
 _REPLY = PARTS[1]
 
@@ -48,7 +49,7 @@ def _queue(nc, rest):
     while True:
         done = encode_rest(nc)
         if done > 0:
-            return rest[7] < 2 or nc.large().send(nc)
+            return rest[7] < 2 or nc.feature("large").send(nc)
         if done == -1:
             rest[0] = checked(rest[0])
             rest[5] = len(rest[0])
@@ -58,7 +59,7 @@ def _queue(nc, rest):
             if done == 0 and nc.connected and rest[5] + len(rest[1]) + len(rest[2]) + rest[4] + 36 <= nc.tx_size:
                 nc.stats.dropped += 1  # it is full, and nothing leaves at the moment
                 return False
-            if not nc.large().begin(nc):
+            if not nc.feature("large").begin(nc):
                 nc.stats.dropped += 1
                 return False
             rest[7] += 2
@@ -106,25 +107,6 @@ def text_of(text):
 def checked(text):
     """A subject to publish to, as bytes. Allocates. ValueError: it is none."""
     return check_subject(text).encode()
-
-
-def check_subject(text, wild=False, what="subject"):
-    """The subject as str. Allocates. ValueError: it is none; `what` is named then. Source: NATS protocol, subject names.
-
-    wild: allow wildcards, a token `*`, and `>` as the last one.
-    """
-    try:
-        text = text if isinstance(text, str) else bytes(text).decode()
-        tokens = text.split(".")
-        good = min(text) > " " and "" not in tokens and (wild or "*" not in tokens and ">" not in tokens)
-        for c in text:
-            good = good and c != "\x7f" and not 0xD800 <= ord(c) <= 0xDFFF
-        good = good and ">" not in tokens[:-1]
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise ValueError("%s: no spaces, empty tokens, misplaced wildcards; str, or bytes of UTF-8" % what)
-    return text
 
 
 def header_block(nc, headers):

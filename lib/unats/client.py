@@ -27,8 +27,8 @@ API, the seams:
 import utime
 from micropython import const
 
-from .kernels import Msg, Stats, control, exchange, ping, positions, publish
-from .state import IDLE, UP, Info, Subscription
+from .kernels import control, exchange, ping, publish
+from .state import Subscription
 
 _LONGEST = const(0x0FFFFFFF)  # the furthest deadline, ms: ticks wrap
 _WRAP = const(0x3FFFFFFF)
@@ -68,59 +68,29 @@ class Client:
         reconnect_max_wait_ms=30000, max_reconnects=-1, randomize=True, echo=True, verbose=False,
         pedantic=False, ignore_discovered_servers=False
     ):  # fmt: skip
-        self._auth = auth
-        self._randomize = randomize
-        self._discover = not ignore_discovered_servers
-        self._on_event = on_event
-        self.inbox_prefix = inbox_prefix
-        self.tx_size = tx_size
-        self._max_pings, self._ping_ms = max_pings_out, ping_interval_ms
-        self.connect_timeout_ms = connect_timeout_ms
-        self._retry = reconnect_wait_ms, reconnect_max_wait_ms, max_reconnects
-        self._resolver = resolver
-        self.transport = transport
         from .servers import prepare
 
-        flags = ("verbose", verbose), ("pedantic", pedantic), ("echo", echo)
-        prepare(self, servers, tls, rx_size, name, user, password, token, flags)
-        self._f, step = positions(rx_size)
-        self._rx = bytearray(9 * step + 1)
-        self._views = [memoryview(self._rx)[i * step : 9 * step] for i in range(9)]
-        self._tx = bytearray(tx_size + 24)  # for PING and PONG
-        self._msg = Msg(self, self._rx, self._f)
-        self.subscriptions = {}
-        self._lookup = self.subscriptions.get
-        self._sid = 0
-        self._rest = [None] * 8  # of a large message that is being published: see large.py
-        self._large = self._args = self._flush = None
-        self._deaf = True  # nothing is read: not connected, or what has come is not what the protocol allows
-        self._fragments = self._requests = None  # the subscription of a message that comes in fragments
-        self.stats = Stats(self._f)
-        self.server = Info()
-        self.state = "disconnected"
-        self.last_error = None
-        self._deadline = 0  # IDLE: of the next attempt; until UP: of this one; UP: of the next PING
-        self._phase = IDLE
-        self._broken = None  # why the connection ends
-        self._todo = True  # something beside reading, writing and waiting is to be done in the next turn
-        self._pong = self._due = False  # what: PONG, or subscriptions, are to be queued;
-        self._lame = False  # ... or the server left
-        self._pings = self._pongs = self._silent = 0
-        self._chunk = self._text = b""
-        self._refusal = self._chunks = self._settled = None
-        self._resolving = False
+        self.rx_size, self.tx_size = rx_size, tx_size
+        self.transport, self.resolver = transport, resolver
+        self.on_event, self.inbox_prefix, self.auth = on_event, inbox_prefix, auth
+        self.ping_interval_ms, self.max_pings_out = ping_interval_ms, max_pings_out
+        self.connect_timeout_ms = connect_timeout_ms
+        self.reconnect_wait_ms, self.reconnect_max_wait_ms = reconnect_wait_ms, reconnect_max_wait_ms
+        self.max_reconnects, self.randomize = max_reconnects, randomize
+        self.ignore_discovered_servers = ignore_discovered_servers
+        prepare(self, servers, tls, name, (user, password, token), (echo, verbose, pedantic))
 
     # What is going on
 
     @property
     def connected(self):
         """Whether messages can be published. Does not allocate."""
-        return self._phase == UP and self._broken is None
+        return not self._phase and self._broken is None
 
-    def event(self, event, detail=None):
+    def event(self, kind, why=None):
         """Tell the application."""
-        if self._on_event is not None:
-            self._on_event(self, event, detail)
+        if self.on_event is not None:
+            self.on_event(self, kind, why)
 
     def deadline(self, ms):
         """The deadline that is so many milliseconds away, at most 3 days."""
@@ -177,94 +147,80 @@ class Client:
         for a lost connection; the next `poll()` goes on with that.
         """
         if timeout_ms <= 0:
-            return self._turn(utime.ticks_ms(), 0)
+            return self.turn(utime.ticks_ms(), 0)
         until = self.deadline(timeout_ms)
         while True:
             left = self.left(until)
-            n = self._turn(utime.ticks_ms(), left)
+            n = self.turn(utime.ticks_ms(), left)
             if n or left == 0:
                 return n
 
-    def _turn(self, now, wait):
+    def turn(self, now, wait):
         """Do what is to be done, once, waiting at most so many ms; return how many messages came."""
         left = (self._deadline - now) & _WRAP
         if self._todo or left == 0 or left > _LONGEST:
             left = self._work(left if left <= _LONGEST else 0)
-            if self._phase != UP:
+            if self._phase:
                 return self.connection().turn(self, left, wait)
         n = exchange(self, left if left < wait else wait)
-        if self._broken is not None and n == 0 and self._phase == UP:
+        if self._broken is not None and n == 0 and not self._phase:
             self.connection().lost(self, self._broken)
         return n
 
     def _work(self, left):
         """What is not to be done in every turn; return the ms until the next of that."""
-        if self._phase == UP:
+        if not self._phase:
             if left == 0:
                 left = self._keep_alive()
             if self._pong and control(self, b"PONG\r\n"):
                 self._pong = False
             if self._due:
-                self._send_subscriptions()
-            if self._lame:
-                self.end("in lame duck mode")
+                self.tell()
         for f in self.on_turn:
             left = min(left, f())
-        self._todo = self._phase != UP or self._due or self._pong or self._lame or self.on_turn != ()
+        self._todo = self._phase or self._due or self._pong or self.on_turn != ()
         return left
 
     def _keep_alive(self):
         """Time for a PING, or, with too many unanswered, to give up; return how long to wait."""
-        if self._silent >= self._max_pings:
-            self.end("no PONG", "Timeout")
+        if self._silent >= self.max_pings_out:
+            self.end("no PONG has come", "Timeout")
             return 0
         self._silent += 1  # also if there is no room for the PING
-        self._deadline = self.deadline(self._ping_ms)
+        self._deadline = self.deadline(self.ping_interval_ms)
         if self._settled is not None and self.left(self._settled) == 0:
             self._settled = None  # for good: the ticks wrap
         ping(self)
-        return self._ping_ms
+        return self.ping_interval_ms
 
     # Sending
 
     publish = publish  # see kernels.py
 
     def _failed(self, error, n):
-        return self.connection().failed(self, error, n)
+        from .errors import failed
 
-    def arguments(self):
-        """The module that reads what is not plain bytes and ASCII; loaded when there is such."""
-        if self._args is None:
-            from . import arguments
+        return failed(self, error, n)
 
-            self._args = arguments
-        return self._args
+    def feature(self, name):
+        """A module of the library; loaded when it is first asked for, from then on without allocating."""
+        if name not in self._features:
+            self._features[name] = __import__("unats." + name, None, None, (name,))
+        return self._features[name]
 
     def control(self, line):
         """Queue a control line (bytes); False if there is no room."""
         return control(self, line)
 
     def _publish(self):
-        return self.arguments().publish(self)
-
-    def large(self):
-        """The module that sends messages larger than the transmit buffer."""
-        if self._large is None:
-            from . import large
-
-            self._large = large
-        return self._large
+        return self.feature("arguments").publish(self)
 
     def flush(self, timeout_ms=2000):
         """Send all that is queued; whether the server has confirmed it (by PONG) in that time.
 
         False also if the connection broke meanwhile. Handlers are called while it waits.
         """
-        if self._flush is None:
-            from .flush import flush
-
-            self._flush = flush
-        return self._flush(self, timeout_ms)
+        return self.feature("flush").flush(self, timeout_ms)
 
     # Subscribing
 
@@ -279,7 +235,7 @@ class Client:
         """
         from .servers import check_subscription
 
-        subject, queue = check_subscription(subject, handler, queue, max_msgs)
+        subject, queue = check_subscription(self, subject, handler, queue, max_msgs)
         sub = Subscription(self, self._sid + 1, subject, handler, queue, max_msgs, chunked)
         if len(sub.lines()) + 24 > self.tx_size:
             raise ValueError("subject: too long for tx_size")
@@ -294,14 +250,9 @@ class Client:
             self.subscriptions.pop(sub.sid, None)
 
     def tell(self):
-        """Something is new about a subscription: tell the server, now or later."""
+        """Queue what the server does not know of subscriptions, as far as there is room; the rest later."""
         self._due = self._todo = True
-        if self._phase == UP:
-            self._send_subscriptions()
-
-    def _send_subscriptions(self):
-        """Queue what the server does not know of subscriptions, as far as there is room."""
-        for sid in sorted(self.subscriptions):
+        for sid in sorted(self.subscriptions) if not self._phase else ():
             sub = self._lookup(sid)
             if sub is not None and sub.told < 2:
                 lines = sub.lines()
@@ -310,7 +261,7 @@ class Client:
                 sub.told = 2
                 if sub.handler is None:
                     self.subscriptions.pop(sid, None)
-        self._due = False
+        self._due = self._phase > 0
 
     def request(self, subject, payload=b"", timeout_ms=2000, headers=None, handler=None, max_msgs=1):
         """Publish with a reply subject of this client's own, and get what is answered. Allocates.
@@ -323,17 +274,11 @@ class Client:
         time), and handler(None) when no more can come: time is up, or the connection was lost.
         ValueError: as `publish`.
         """
-        if self._requests is None:
-            from .request import Requests
-
-            self._requests = Requests(self)
-        return self._requests.request(subject, payload, timeout_ms, headers, handler, max_msgs)
+        return self.feature("request").request(self, subject, payload, timeout_ms, headers, handler, max_msgs)
 
     def drain(self, timeout_ms=5000):
         """Unsubscribe, handle what is under way, send what is queued, close.
 
         Returns whether the server has confirmed all that was published.
         """
-        from .drain import drain
-
-        return drain(self, timeout_ms)
+        return self.feature("flush").drain(self, timeout_ms)

@@ -3,7 +3,13 @@
 Misuse (a bad subject, a payload too large, a bad URL) is a plain `ValueError`: nothing was sent.
 Everything else is an `Error`, which is an `OSError`, so `except OSError` means "the network",
 as it does everywhere in MicroPython. The network's own failures keep their `errno`.
+
+This is loaded when something goes wrong for the first time, or when somebody names one of these.
 """
+
+import errno
+
+from .kernels import END
 
 
 class Error(OSError):
@@ -38,3 +44,31 @@ class NoResponders(Error):
 
 class NotConnected(Error):
     """There is no connection, or it was lost while the call needed it."""
+
+
+def failed(nc, why, n):
+    """The transport raised, in a call of n as in `kernels.attempt`: what to take for its answer."""
+    number = why.args[0] if why.args else None
+    if number == errno.ENOBUFS or n <= 0 and number == errno.ENOMEM:
+        return None  # for now
+    if nc._broken is None:
+        nc._broken = why
+        nc._todo = True
+    end, rx = nc._f[END], nc._rx
+    start = rx.find(b"-ERR ", end)
+    stop = rx.find(b"\r\n", start)
+    if n == 0 and rx[end] and 0 <= start < stop:  # how many bytes came before reading failed is lost; the bytes are not
+        from .refusal import read
+
+        nc._refusal = read(bytes(rx[start:stop]), nc.subscriptions)[0]
+        rx[end] = 0
+    return n if n > 0 and number == errno.ENOMEM else None  # it may have taken them: they are not sent twice
+
+
+def why(error, server, refusal):
+    """The Error for which a connection ended, be it that the server said why; server: its name."""
+    if isinstance(error, MemoryError):
+        return Error("out of memory")
+    if not isinstance(error, Error):
+        error = NotConnected(error.args[0] if error.args else None, server)
+    return refusal if refusal is not None and isinstance(error, NotConnected) else error

@@ -1,4 +1,4 @@
-"""Waiting until the server has all that was queued: see `Client.flush`."""
+"""Waiting until the server has all that was queued: see `Client.flush` and `Client.drain`."""
 
 import utime
 
@@ -18,4 +18,27 @@ def flush(nc, timeout_ms):
         left = nc.left(until)
         if left == 0 or nc.state in ("disconnected", "closed"):
             return False
-        nc._turn(utime.ticks_ms(), left)
+        nc.turn(utime.ticks_ms(), left)
+
+
+def drain(nc, timeout_ms):
+    """See `Client.drain`: unsubscribe, handle what is under way, send what is queued, close; whether that worked."""
+    until = nc.deadline(timeout_ms)
+    try:
+        if not nc.connected:
+            return False
+        nc.state = "draining"
+        lines = [b"UNSUB %d\r\n" % sid for sid in sorted(nc.subscriptions)]
+        while lines and nc.connected and nc.left(until):
+            if nc.control(lines[-1]):
+                lines.pop()
+            else:
+                nc.poll(min(nc.left(until), 10))
+        published = -1
+        done = not lines
+        while done and published != nc.stats.out_msgs:  # handlers may publish, too
+            published = nc.stats.out_msgs
+            done = flush(nc, nc.left(until))
+        return done
+    finally:  # also when a handler raises
+        nc.close()

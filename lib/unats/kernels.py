@@ -71,10 +71,10 @@ _bytearray, _bytes, _len, _str, _type = bytearray, bytes, len, str, type  # foun
 
 
 @micropython.viper
-def copy(dst_, at: int, src_, start: int, n: int) -> int:
-    """Copy n bytes from src[start] to dst[at], which the caller has checked; return at + n. In one buffer, only towards 0."""
-    dst = ptr8(dst_)
-    src = ptr8(src_)
+def copy(buf, at: int, data, start: int, n: int) -> int:
+    """Copy n bytes from data[start] to buf[at], which the caller has checked; return at + n. In one buffer, only towards 0."""
+    dst = ptr8(buf)
+    src = ptr8(data)
     n += start
     while start < n - 3:  # four a turn: the turn costs more than the bytes
         dst[at] = src[start]
@@ -91,15 +91,15 @@ def copy(dst_, at: int, src_, start: int, n: int) -> int:
 
 
 @micropython.viper
-def digits(dst: ptr8, at: int, n: int) -> int:
-    """Write n >= 0 in decimal at dst[at], where the caller has room for ten; return where it ends."""
+def digits(buf: ptr8, at: int, n: int) -> int:
+    """Write n >= 0 in decimal at buf[at], where the caller has room for ten; return where it ends."""
     power = 1
     while n // power >= 10:
         power *= 10
         at += 1
     end = at + 1
     while power > 0:
-        dst[at] = 48 + n % 10
+        buf[at] = 48 + n % 10
         n = n // 10
         power = power // 10
         at -= 1
@@ -133,22 +133,22 @@ def make_room(buf: ptr8, f: ptr32) -> int:
 
 
 @micropython.viper
-def encode(f_, tx_, subject_, start: int, n: int, data_, size: int, reply_, headers_, checked: int) -> int:
-    """Queue PUB or HPUB to subject_[start : start + n] with the first `size` bytes of the data, which the caller has checked.
+def encode(f, buf, subject, start: int, n: int, data, size: int, reply, headers, checked: int) -> int:
+    """Queue PUB or HPUB to subject[start : start + n] with the first `size` bytes of the data, which the caller has checked.
 
     1: done; 0: no room (which is checked here); -1: a subject is not plainly valid;
     -2: larger than f[MAX_PAYLOAD]. Nothing is queued then. checked, of its bits, 1: subjects are valid; 2: queue the control line alone. Source: NATS protocol.
     """
-    f = ptr32(f_)
-    tx = ptr8(tx_)
-    src = ptr8(subject_)
-    head = int(_len(headers_))
-    more = int(_len(reply_))
-    at = f[QUEUED]
+    p = ptr32(f)
+    tx = ptr8(buf)
+    src = ptr8(subject)
+    head = int(_len(headers))
+    more = int(_len(reply))
+    at = p[QUEUED]
     total = size + head
-    if total > f[MAX_PAYLOAD]:
+    if total > p[MAX_PAYLOAD]:
         return -2
-    if at + n + more + (0 if checked & 2 else total) + _SLACK > f[ROOM]:
+    if at + n + more + (0 if checked & 2 else total) + _SLACK > p[ROOM]:
         return 0
     if head:
         tx[at] = 72
@@ -176,29 +176,29 @@ def encode(f_, tx_, subject_, start: int, n: int, data_, size: int, reply_, head
         at += 1
         if more == 0:
             break
-        src = ptr8(reply_)
+        src = ptr8(reply)
         start = 0
         n = more
         more = 0
     if head:
-        at = int(digits(tx_, at, head))
+        at = int(digits(buf, at, head))
         tx[at] = 32
         at += 1
-    at = int(digits(tx_, at, total))
+    at = int(digits(buf, at, total))
     tx[at] = 13
     tx[at + 1] = 10
     at += 2
-    f[_OUT_MSGS] = (f[_OUT_MSGS] + 1) & _WRAP
-    f[_OUT_BYTES] = (f[_OUT_BYTES] + total) & _WRAP
+    p[_OUT_MSGS] = (p[_OUT_MSGS] + 1) & _WRAP
+    p[_OUT_BYTES] = (p[_OUT_BYTES] + total) & _WRAP
     if checked & 2:
-        f[QUEUED] = at
+        p[QUEUED] = at
         return 1
     if head:
-        at = int(copy(tx_, at, headers_, 0, head))
-    at = int(copy(tx_, at, data_, 0, size))
+        at = int(copy(buf, at, headers, 0, head))
+    at = int(copy(buf, at, data, 0, size))
     tx[at] = 13
     tx[at + 1] = 10
-    f[QUEUED] = at + 2
+    p[QUEUED] = at + 2
     return 1
 
 
@@ -263,27 +263,27 @@ def scan(buf: ptr8, f: ptr32) -> int:
 
 
 @micropython.viper
-def dispatch(buf_, f_, lookup, msg) -> int:
+def dispatch(buf, f, lookup, msg) -> int:
     """Hand over the messages from f[POS] on, each to `direct(msg)` of the subscription lookup(sid).
 
     Stops at whatever is not that simple, without consuming it. Returns what `scan` says of that, plus
     eight times how many messages were handed over; so _MESSAGE is one whose subscription is gone, or
     is not `direct`. A handler may do anything, also receive: nothing is kept but in f.
     """
-    f = ptr32(f_)
+    p = ptr32(f)
     count = 0
     while True:
-        kind = int(scan(buf_, f_))
-        sub = lookup(f[_SID]) if kind == _MESSAGE else _none
+        kind = int(scan(buf, f))
+        sub = lookup(p[_SID]) if kind == _MESSAGE else _none
         if sub is _none:
             return count + kind
         handler = sub.direct
         if handler is _none:
             return count + kind
-        f[POS] = f[_STOP] + 2
+        p[POS] = p[_STOP] + 2
         count += 8
-        f[_IN_MSGS] = (f[_IN_MSGS] + 1) & _WRAP
-        f[_IN_BYTES] = (f[_IN_BYTES] + f[_SIZE]) & _WRAP
+        p[_IN_MSGS] = (p[_IN_MSGS] + 1) & _WRAP
+        p[_IN_BYTES] = (p[_IN_BYTES] + p[_SIZE]) & _WRAP
         sub.received = (int(sub.received) + 1) & _WRAP
         handler(msg)
 
@@ -428,7 +428,7 @@ def receive(nc):
     while rounds and not nc._deaf:
         i = make_room(rx, f)
         if i > 8:
-            if _tidy().shorten(rx, f):
+            if nc.feature("tidy").shorten(rx, f):
                 continue
             _wrong(nc)
             break
@@ -507,12 +507,12 @@ def _begin_fragments(nc, f, sub):
     return 0
 
 
-def shift(f, by):
+def shift(f, n):
     """Control line and headers of the message at hand have moved so far towards 0."""
     sid = f[_SID]
     i = _SUBJECT
     while i <= _HEAD_END:
-        f[i] -= by
+        f[i] -= n
         i += 1
     f[_SID] = sid
 
@@ -567,7 +567,7 @@ def _operation(nc):
     if c == 109 or c == 104:  # a message, in a form that nats-server does not send
         if not end:
             return -1
-        if _tidy().tidy(rx, f):
+        if nc.feature("tidy").tidy(rx, f):
             return 0
     elif not end and f[END] - f[POS] < 64 and (c == 112 or c == 43):
         return -1
@@ -601,12 +601,6 @@ def _wrong(nc):
     nc._f[POS] = nc._f[END]
     nc._deaf = True
     return nc.end("no NATS protocol", "ProtocolError")
-
-
-def _tidy():
-    from . import tidy
-
-    return tidy
 
 
 def cut(f, end):
@@ -680,8 +674,8 @@ class Msg:
     What is compared with may be bytes, or str (slower).
     """
 
-    def __init__(self, client, buffer, f):
-        self._client = client
+    def __init__(self, nc, buffer, f):
+        self.nc = nc
         self._f = f
         self.buffer = buffer
 
@@ -699,14 +693,14 @@ class Msg:
         f = self._f
         return f[_OFFSET] + f[_SIZE] == f[_TOTAL]
 
-    def equals(self, other):
-        """Whether the payload is `other`."""
+    def equals(self, data):
+        """Whether the payload is `data`."""
         f = self._f
-        return match(self.buffer, f[_START], f[_STOP], other) == f[_STOP]
+        return match(self.buffer, f[_START], f[_STOP], data) == f[_STOP]
 
-    def startswith(self, prefix):
-        """Whether the payload begins with `prefix`."""
-        return match(self.buffer, self._f[_START], self._f[_STOP], prefix) >= 0
+    def startswith(self, data):
+        """Whether the payload begins with `data`."""
+        return match(self.buffer, self._f[_START], self._f[_STOP], data) >= 0
 
     def subject_equals(self, subject):
         """Whether the subject is this one."""
@@ -717,7 +711,7 @@ class Msg:
         """Publish to the reply subject, as `Client.publish`; False also if there is none."""
         if self._f[_REPLY] == self._f[_REPLY_END]:
             return False
-        return self._client.publish(self.buffer, payload, None, headers, n)  # which stands for the reply subject
+        return self.nc.publish(self.buffer, payload, None, headers, n)  # which stands for the reply subject
 
 
 # Where in the array a message's parts are, for `msg_extras.py`; each of the second six has its end behind it.
@@ -725,13 +719,13 @@ FIELDS = {"start": _START, "end": _STOP, "size": _SIZE, "offset": _OFFSET, "tota
 PARTS = (_SUBJECT, _REPLY, _HEAD, _START, _NAME, _VALUE, _SID)
 
 
-def match(buf, at, end, other):
-    """Where `other` ends, if it is at buf[at] and not beyond `end`; else -1."""
-    if type(other) is not _bytes and type(other) is not _bytearray:
+def match(buf, at, end, data):
+    """Where `data` ends, if it is at buf[at] and not beyond `end`; else -1."""
+    if type(data) is not _bytes and type(data) is not _bytearray:
         from . import msg_extras  # which puts its own in the place of this
 
-        return msg_extras.match(buf, at, end, other)
-    return at + len(other) if buf.find(other, at, end) == at else -1
+        return msg_extras.match(buf, at, end, data)
+    return at + len(data) if buf.find(data, at, end) == at else -1
 
 
 try:

@@ -4,8 +4,8 @@
 control line, and calls `send`, which sends the rest from where it lies. Once loaded, nothing here allocates.
 """
 
-from .arguments import check_subject
 from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, drained, ping, push
+from .subjects import check_subject
 
 
 def begin(nc):

@@ -159,13 +159,13 @@ class _Copy(Msg):
     """A message with a buffer of its own."""
 
     def respond(self, payload=b"", headers=None, n=-1):
-        return self.reply is not None and self._client.publish(self.reply, payload, None, headers, n)
+        return self.reply is not None and self.nc.publish(self.reply, payload, None, headers, n)
 
 
 def copy(self):
     """A `Msg` with a buffer of its own, which stays valid."""
     f = array("i", self._f)
-    twin = _Copy(self._client, bytes(memoryview(self.buffer)[f[_SUBJECT] : f[_HEAD + 1]]) + self.data, f)
+    twin = _Copy(self.nc, bytes(memoryview(self.buffer)[f[_SUBJECT] : f[_HEAD + 1]]) + self.data, f)
     shift(f, f[_SUBJECT])
     f[_START] = f[_HEAD + 1]
     f[_START + 1] = len(twin.buffer)

@@ -1,8 +1,25 @@
 """What a server's -ERR says; loaded when there is one."""
 
 from .errors import AuthError, ServerError
+from .kernels import END, POS
 
 _STAYS = ("Permissions Violation", "Invalid ", "maximum subscriptions")
+
+
+def event(nc, line):
+    """-ERR: most of them are the server's last words, and then it closes the connection."""
+    error, stays = read(line, nc.subscriptions)
+    nc.last_error = error
+    if not stays:
+        nc._refusal = error
+    if isinstance(error, AuthError):
+        nc._broken = error
+        nc._deaf = nc._todo = True
+        nc._f[POS] = nc._f[END]
+    elif stays or not nc._phase:
+        nc.event("error", error)
+    for f in nc.on_refusal if error.operation else ():
+        f(error)
 
 
 def read(text, subscriptions):

@@ -11,6 +11,13 @@ _FOREVER = const(0x0FFFFFFF)
 _TOKENS = const(0x3FFFFFF)
 
 
+def request(nc, *arguments):
+    """See `Client.request`."""
+    if "requests" not in nc._features:
+        nc._features["requests"] = Requests(nc)
+    return nc._features["requests"].request(*arguments)
+
+
 class Request:
     """One that is outstanding: `handler(msg)` is to be called up to `left` times until `until`; below 0 `left` is no limit.
 

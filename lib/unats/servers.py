@@ -3,38 +3,44 @@
 Loaded with `connection.py`. All of this allocates.
 """
 
+import sys
 from json import loads
 from random import getrandbits
 
-from .errors import ProtocolError
-from .arguments import check_subject
+from .kernels import Msg, Stats, positions
 from .state import Info, Server
+from .subjects import check_subject
 
 __version__ = "0.2.0"
 
 
-def read_url(url):
+def read_url(text):
     """The `Server` of `[nats://|tls://][user[:password]@]host[:port]`, an IPv6 address in brackets, blanks around it.
 
     ValueError: what is wrong with it, quoting nothing: it may be credentials at the wrong place.
     """
-    scheme, _, rest = url.strip().rpartition("://")
-    scheme = scheme.lower()
-    if scheme not in ("", "nats", "tls"):
+    address = text.strip().rstrip("/")
+    i = address.find("://")
+    scheme = address[: max(i, 0)].lower()
+    if i >= 0 and scheme != "nats" and scheme != "tls":
         raise ValueError("server URL: it must begin with nats:// or tls://")
-    user, at, address = rest.rpartition("@")
-    user, colon, password = user.partition(":")
-    user = _unquote(user) if at else None
-    password = _unquote(password) if colon else None
-    address = address.rstrip("/")
-    host, _, port = address.rpartition(":")
-    if not host or "]" in port:
-        host, port = address, "4222"
-    name = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
-    if not name or ":" in name and name is host:
+    address = address[i + 3 if i >= 0 else 0 :]
+    user = password = None
+    i = address.rfind("@")
+    if i >= 0:
+        user, *rest = address[:i].split(":", 1)
+        user = _unquote(user)
+        password = _unquote(rest[0]) if rest else None
+        address = address[i + 1 :]
+    port = "4222"
+    i = address.rfind(":")
+    if i >= 0 and "]" not in address[i:]:
+        address, port = address[:i], address[i + 1 :]
+    name = address[1:-1] if address[:1] == "[" and address[-1:] == "]" else address
+    if not name or ":" in name and name is address:
         raise ValueError("server URL: a host[:port] must follow nats:// and user:password@")
     for c in name:
-        if c <= " " or c > "~" or c in "/?#[]@,\\":
+        if c <= " " or c > "~" or c in "/?#[]@,\\\t\r\n":
             raise ValueError("server URL: no such name or address of a host")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError("server URL: the port must be 1 to 65535")
@@ -54,15 +60,19 @@ def _unquote(text):
     return out.decode()
 
 
-def read_urls(urls):
+def read_urls(servers):
     """The `Server`s of one URL, several with commas between them, or a list of such. ValueError: see there."""
-    if isinstance(urls, str):
-        urls = (urls,)
-    if not isinstance(urls, (list, tuple)) or not urls or not all([isinstance(url, str) for url in urls]):
-        raise ValueError("servers: give a URL, or a list of them")
+    if isinstance(servers, str):
+        servers = (servers,)
     found = []
-    for url in ",".join(urls).split(","):
-        found.append(read_url(url))
+    for text in servers if isinstance(servers, (list, tuple)) else ():
+        if not isinstance(text, str):
+            found.clear()
+            break
+        for url in text.split(","):
+            found.append(read_url(url))
+    if not found:
+        raise ValueError("servers: give a URL, or a list of them")
     return found
 
 
@@ -71,31 +81,38 @@ def is_address(host):
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def prepare(nc, servers, tls, rx_size, name, user, password, token, flags):
-    """Check the arguments of the client's constructor, and set what comes of them. ValueError, in words."""
+def prepare(nc, servers, tls, name, auth, flag):
+    """The rest of the client's constructor: check the arguments, and set the state. ValueError, in words."""
     for limit in (
-        ("rx_size", rx_size, 64), ("tx_size", nc.tx_size, 64), ("ping_interval_ms", nc._ping_ms, 1),
-        ("max_pings_out", nc._max_pings, 1), ("connect_timeout_ms", nc.connect_timeout_ms, 1),
-        ("reconnect_wait_ms", nc._retry[0], 0), ("reconnect_max_wait_ms", nc._retry[1], 0),
-        ("max_reconnects", nc._retry[2], -1),
+        ("rx_size", nc.rx_size, 64), ("tx_size", nc.tx_size, 64), ("ping_interval_ms", nc.ping_interval_ms, 1),
+        ("max_pings_out", nc.max_pings_out, 1), ("connect_timeout_ms", nc.connect_timeout_ms, 1),
+        ("reconnect_wait_ms", nc.reconnect_wait_ms, 0), ("reconnect_max_wait_ms", nc.reconnect_max_wait_ms, 0),
+        ("max_reconnects", nc.max_reconnects, -1),
     ):  # fmt: skip
         check(*limit)
-    for key, flag in flags + (("randomize", nc._randomize), ("ignore_discovered_servers", nc._discover)):
-        if type(flag) is not bool:
-            raise ValueError("%s: give True or False" % key)
-    if nc._auth is not None and (user, password, token) != (None, None, None):
+    for value in flag + (nc.randomize, nc.ignore_discovered_servers):
+        if type(value) is not bool:
+            raise ValueError("echo, verbose, pedantic, randomize, ignore_discovered_servers: give True or False")
+    if nc.auth is not None and auth != (None, None, None):
         raise ValueError("auth: give no user, password and token beside it")
-    for what, call in ("auth", nc._auth), ("on_event", nc._on_event):
+    for what, call in ("auth", nc.auth), ("on_event", nc.on_event):
         if call is not None and not callable(call):
             raise ValueError("%s: give a function" % what)
+    for text in auth + (name,):
+        if text is not None:
+            quoted(text)  # ValueError
     nc.inbox_prefix = check_subject(nc.inbox_prefix, False, "inbox_prefix")
     nc._servers = read_urls(servers)
-    nc._given = len(nc._servers)  # the others were discovered, and may go again
-    nc._at = nc._rounds = nc._round_end = nc._failures = 0
     nc.current = nc._servers[0]
-    nc._next = True  # the next attempt is to be with the next server
+    nc._failures = 0  # in a row
+    # Which server is next; rounds of all of them, and at which failure the next one ends; how many servers were given
+    # (the others were discovered, and may go again); whether the next attempt is to be with the next server.
+    nc._order = [0, 0, 0, len(nc._servers), True]
     shuffle(nc, 0)
-    if tls is not None or any([server.tls for server in nc._servers]):  # then all of them
+    secure = tls is not None
+    for server in nc._servers:
+        secure = secure or server.tls  # then all of them
+    if secure:
         from .tls import secured
 
         nc.transport = secured(tls, nc.transport, nc)
@@ -108,42 +125,76 @@ def prepare(nc, servers, tls, rx_size, name, user, password, token, flags):
         from .window import Window
 
         nc._window = Window(nc.transport.window, nc.tx_size)
-    fields = ("lang", "micropython"), ("version", __version__), ("protocol", 1)
-    nc._options = flags + (("name", name),) + fields + (("tls_required", hasattr(nc.transport, "secure")),)
-    nc._credentials = user, password, token
-    for text in (name, user, password, token):
-        if text is not None:
-            quoted(text)  # ValueError
+    nc._options = (
+        ("verbose", flag[1]), ("pedantic", flag[2]), ("echo", flag[0]), ("name", name), ("lang", "micropython"),
+        ("version", __version__), ("protocol", 1), ("tls_required", hasattr(nc.transport, "secure")),
+    ), auth  # fmt: skip
+    nc._f, step = positions(nc.rx_size)
+    nc._rx = bytearray(9 * step + 1)
+    nc._views = []
+    for i in range(9):
+        nc._views.append(memoryview(nc._rx)[i * step : 9 * step])
+    nc._tx = bytearray(nc.tx_size + 24)  # for PING and PONG
+    nc._rest = [None] * 8  # of a message that is being published: see arguments.py
+    nc._msg = Msg(nc, nc._rx, nc._f)
+    nc.subscriptions = {}
+    nc._lookup = nc.subscriptions.get
+    nc._sid = 0
+    nc._features = {}  # modules, once they are loaded
+    nc.stats = Stats(nc._f)
+    nc.server = Info()
+    nc.state = "disconnected"
+    nc.last_error = None
+    nc._phase = 1  # not connected, nor trying: see connection.py; 0 is up
+    nc._deadline = 0  # IDLE: of the next attempt; until UP: of this one; UP: of the next PING
+    nc._settled = None  # when a connection counts as good; None: it does
+    nc._deaf = True  # nothing is read: not connected, or what has come is not what the protocol allows
+    nc._broken = nc._refusal = None  # why the connection ends; its last -ERR
+    nc._todo = True  # something beside reading, writing and waiting is to be done in the next turn:
+    nc._pong = nc._due = False  # ... PONG, or subscriptions, are to be queued;
+    nc._pings = nc._pongs = nc._silent = 0
+    nc._chunk = nc._text = b""  # what goes out before all else; what has come of INFO or -ERR
+    nc._chunks = nc._fragments = None  # what is behind the former; the subscription of a message in fragments
 
 
-def check(name, value, least):
+def check(name, value, n):
     """ValueError unless the argument is an int of at least that."""
-    if type(value) is not int or value < least:
-        raise ValueError("%s: give an int, at least %d" % (name, least))
+    if type(value) is not int or value < n:
+        raise ValueError("%s: give an int, at least %d" % (name, n))
 
 
-def check_subscription(subject, handler, queue, max_msgs):
+def check_subscription(nc, subject, handler, queue, max_msgs):
     """The subject and the queue, or None, as str. ValueError: one of these is not valid."""
     subject = check_subject(subject, True)
     queue = check_subject(queue, False, "queue") if queue else None
     if not callable(handler):
         raise ValueError("handler: give a function")
     check("max_msgs", max_msgs, 0)
+    give_back(nc)
     return subject, queue
 
 
-def shuffle(nc, start):
+def give_back(nc):
+    """Unload what is used to connect only, where a file of bytecode brings it back when it is needed."""
+    if nc._phase == 0 and __file__.endswith(".mpy"):
+        package = sys.modules["unats"]
+        for name in ("connection", "servers", "refusal", "discover", "subjects"):
+            if sys.modules.pop("unats." + name, None) is not None:
+                delattr(package, name)
+
+
+def shuffle(nc, n):
     """Put the servers from that index on in a random order."""
     servers = nc._servers
-    for i in range(len(servers) - 1, start, -1) if nc._randomize else ():
-        j = start + getrandbits(16) % (i + 1 - start)
+    for i in range(len(servers) - 1, n, -1) if nc.randomize else ():
+        j = n + getrandbits(16) % (i + 1 - n)
         servers[i], servers[j] = servers[j], servers[i]
 
 
 def next_server(nc):
     """The server to try now, which is `nc.current` from then on."""
-    i = nc._at % len(nc._servers)
-    nc._at = i + 1
+    i = nc._order[0] % len(nc._servers)
+    nc._order[0] = i + 1
     nc.current = nc._servers[i]
     return nc.current
 
@@ -154,22 +205,22 @@ def wait_ms(nc):
     Half of it is random. How long a round is was settled when it began: what servers announce meanwhile
     can not put off the wait at its end.
     """
-    failures, servers = nc._failures, len(nc._servers)
+    failures, servers, order = nc._failures, len(nc._servers), nc._order
     if failures <= 1:
-        nc._rounds, nc._round_end = 0, servers
-    if not 0 < nc._round_end <= failures:
+        order[1], order[2] = 0, servers
+    if not 0 < order[2] <= failures:
         return 0
-    nc._round_end = failures + servers
-    wait = min(nc._retry[0] << min(nc._rounds, 16), nc._retry[1])
-    nc._rounds += 1
+    order[2] = failures + servers
+    wait = min(nc.reconnect_wait_ms << min(order[1], 16), nc.reconnect_max_wait_ms)
+    order[1] += 1
     return wait - getrandbits(24) % (wait // 2 + 1)
 
 
-def read_info(info, text):
+def read_info(server, text):
     """Take what an INFO's JSON (bytes) says. ProtocolError: it is none."""
     try:
         fields = loads(text)
-        info.ldm, info.connect_urls = False, ()
+        server.ldm, server.connect_urls = False, ()
         for key in (
             "server_name", "version", "nonce", "max_payload", "client_id", "headers", "jetstream", "ldm",
             "tls_required", "tls_available", "connect_urls",
@@ -177,9 +228,11 @@ def read_info(info, text):
             value = fields.get(key)
             name = "name" if key == "server_name" else key
             if type(value) is type(getattr(Info, name)) or key == "connect_urls" and type(value) is list:
-                setattr(info, name, value)
+                setattr(server, name, value)
     except (ValueError, AttributeError, RuntimeError):  # no JSON, no object, too deep
-        raise ProtocolError("INFO is not a JSON object")
+        from .errors import ProtocolError
+
+        raise ProtocolError("INFO is not a JSON object") from None
 
 
 def quoted(value):
@@ -194,22 +247,18 @@ def quoted(value):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _literal(value):
-    return str(value).lower() if isinstance(value, (bool, int)) else quoted(value)
-
-
 def connect_line(nc):
     """CONNECT for the server at hand (bytes), its fields in an order that is the same everywhere.
 
     AuthError: `auth` failed.
     """
-    server, info, auth = nc.current, nc.server, nc._auth
-    user, password, token = nc._credentials
+    server, info, auth = nc.current, nc.server, nc.auth
+    user, password, token = nc._options[1]
     if server.user is not None:  # of the URL: for this server alone, and then nothing else
         user, password, token, auth = server.user, server.password, None, None
         if password is None:
             user, token = None, user
-    fields = nc._options + (
+    fields = nc._options[0] + (
         ("headers", info.headers), ("no_responders", info.headers),
         ("user", user), ("pass", password), ("auth_token", token),
     )  # fmt: skip
@@ -217,5 +266,9 @@ def connect_line(nc):
         from .auth import added
 
         fields += added(auth, info.nonce, fields)
-    pairs = [quoted(key) + ":" + _literal(value) for key, value in fields if value is not None]
-    return ("CONNECT {" + ",".join(pairs) + "}\r\n").encode()
+    pairs = []
+    for key, value in fields:
+        if value is not None:
+            value = str(value).lower() if isinstance(value, (bool, int)) else quoted(value)
+            pairs.append(quoted(key) + ":" + value)
+    return ("CONNECT {%s}\r\n" % ",".join(pairs)).encode()

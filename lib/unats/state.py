@@ -1,13 +1,4 @@
-"""What the client knows of servers and subscriptions, and the phases of a connection."""
-
-from micropython import const
-
-IDLE = const(0)  # see connection.py
-OPENING = const(1)
-INFO = const(2)
-HELLO = const(3)
-UP = const(4)
-
+"""What the client knows of servers and subscriptions."""
 
 
 class Server:
@@ -44,7 +35,7 @@ class Subscription:
     were larger than `rx_size`; `error`: why this connection's server refused it, or None.
     """
 
-    def __init__(self, client, sid, subject, handler, queue, max_msgs, chunked):
+    def __init__(self, nc, sid, subject, handler, queue, max_msgs, chunked):
         self.sid = sid
         self.subject = subject
         self.queue = queue
@@ -55,7 +46,7 @@ class Subscription:
         self.received = self.dropped = self.before = 0  # before: messages had before this connection
         self.error = None
         self.told = 0  # 1: this connection's server has it; 2: and knows all of it
-        self._client = client
+        self.nc = nc
 
     def unsubscribe(self, max_msgs=0):
         """End it now, or once it has had max_msgs messages in all. Allocates. ValueError: max_msgs."""
@@ -68,7 +59,7 @@ class Subscription:
         else:
             self.handler = None
         self.told = min(self.told, 1)
-        self._client.tell()
+        self.nc.tell()
 
     def lines(self):
         """What the server is to be told now, bytes."""

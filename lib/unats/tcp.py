@@ -10,11 +10,13 @@ import sys
 import uselect
 import usocket
 
-_IN_PROGRESS = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY)
-
 
 class Tcp:
-    """A TCP connection. Once it is open, nothing here allocates but what the platform does."""
+    """A TCP connection. Once it is open, nothing here allocates but what the platform does.
+
+    `readinto(buf)`: how many bytes came to the start of buf, None for nothing now, 0 when closed. `write(buf, off, n)`:
+    how many of n bytes of buf from off on were taken, or None. OSError. Both are the socket's own.
+    """
 
     # Bytes that may be with the network stack and not yet confirmed by a PONG, each write counting 96 more;
     # 0: any number. On the RP2040 a write blocks for 10 s when lwIP's heap of 8,000 bytes is full.
@@ -42,12 +44,12 @@ class Tcp:
                 pass  # a port without the option
             sock.connect(address[-1])
         except OSError as e:
-            if e.errno not in _IN_PROGRESS:
+            if e.errno != errno.EINPROGRESS and e.errno != errno.EAGAIN:
                 self.close()
                 raise
         self._flags = uselect.POLLIN | uselect.POLLOUT
         self._poll.register(sock, self._flags)
-        if type(self) is Tcp:  # and nothing built upon it: the client may call the socket itself
+        if type(self) is Tcp:  # and nothing built upon it
             self.readinto, self.write = sock.readinto, sock.write
 
     def ready(self):
@@ -55,17 +57,9 @@ class Tcp:
         for _, events in self._poll.ipoll(0):
             if events & ~(uselect.POLLIN | uselect.POLLOUT):
                 self._sock.readinto(bytearray(1))  # raises what happened, where the port tells
-                raise OSError(errno.ECONNREFUSED)
+                raise OSError(errno.EAGAIN)
             return True
         return False
-
-    def readinto(self, buf):
-        """Receive into buf: how many bytes came, None for nothing now, 0 when closed. OSError."""
-        return self._sock.readinto(buf)
-
-    def write(self, buf, off, n):
-        """Send n bytes of buf from off on: how many were taken, or None. OSError."""
-        return self._sock.write(buf, off, n)
 
     def wait(self, timeout_ms, writing):
         """Sleep until there is something to read (or room to write, if asked), or time is up."""

@@ -12,7 +12,8 @@ rest of the ring. `drain` is a second buffer like the ring, with the oldest segm
 import utime
 from micropython import const
 
-from ..arguments import check_subject, octets, size_of
+from ..arguments import octets, size_of
+from ..subjects import check_subject
 from .ring import HEADER, Ring
 
 _REST_MS = const(30000)  # after flash failed it is left alone

@@ -11,10 +11,10 @@ def discover(nc, urls):
     The order of those that were given stays, and the next one to be tried is not the one at hand.
     """
     servers, current = nc._servers, nc.current
-    known = [str(server) for server in servers[: nc._given]]
-    del servers[nc._given :]
+    known = [str(server) for server in servers[: nc._order[3]]]
+    del servers[nc._order[3] :]
     for url in urls:
-        if len(servers) >= nc._given + _MOST:
+        if len(servers) >= nc._order[3] + _MOST:
             break
         try:
             server = read_url(url.rpartition("@")[2] if len(url) < 262 else "")
@@ -25,6 +25,6 @@ def discover(nc, urls):
         if str(server) not in known:
             known.append(str(server))
             servers.append(server)
-    shuffle(nc, nc._given)
+    shuffle(nc, nc._order[3])
     names = [str(server) for server in servers]
-    nc._at = names.index(str(current)) + 1 if str(current) in names else 0
+    nc._order[0] = names.index(str(current)) + 1 if str(current) in names else 0
