@@ -35,7 +35,7 @@ def main():
     Board = boards.find()
     try:
         config = settings.load("settings.json", Board.needs_wifi, True)
-        for name in needed(config):  # while there is the most room for it
+        for name in needed(config, Board.needs_wifi):  # while there is the most room for it
             __import__("unats." + name)
             gc.collect()
         board = Board(config, utime)
@@ -47,6 +47,7 @@ def main():
             password=config.password,
             token=config.token,
             inbox_prefix=config.inbox,
+            resolver=resolver_for(board),
             on_event=lambda nc, event, detail: app.on_event(nc, event, detail),
             **security_of(config)
         )
@@ -58,27 +59,48 @@ def main():
     if config.ca is not None:
         from ntp import Ntp
 
-        app.time = Ntp(board, utime, config.ntp, app.say)
+        app.time = Ntp(board, utime, config.ntp, app.say, resolver_for(board))
     if config.sleep_ms is None:
         app.run()
     else:
         run_once(app, config)
 
 
-def needed(config):
-    """The library's modules that these settings need, and that would otherwise be loaded later on."""
-    names = ()
+def needed(config, asks_names=False):
+    """The library's modules that these settings need, and that would otherwise be loaded later on.
+
+    asks_names: whether the board asks for the addresses of names itself.
+    """
+    names = ("connection",)
+    if asks_names and (config.ca is not None or has_names(config.servers)):
+        names += ("dns",)
     if config.ca is not None:
         names += ("tls",)
     if config.creds is not None or config.nkey is not None:
         names += ("auth",)
     if config.outbox == "off":
         return names
-    names += ("outbox.flashlog", "outbox.spool", "outbox")
+    names += ("outbox.flashlog", "outbox.spool", "outbox", "msg_extras")
     if config.outbox == "none":
         return names + ("outbox.plain",)
     names += ("outbox.stream", "request")
     return names if config.sleep_ms is None else names + ("outbox.early",)
+
+
+def has_names(servers):
+    """Whether one of the servers is given by its name, and not by its address."""
+    from unats.servers import is_address, read_urls
+
+    return not all([is_address(server.host) for server in read_urls(servers)])
+
+
+def resolver_for(board):
+    """What asks for the addresses of names, or None: the system does."""
+    if board.name_servers() is None:
+        return None
+    from names import Names
+
+    return Names(board)
 
 
 def security_of(config):

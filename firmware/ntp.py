@@ -13,42 +13,59 @@ _AGAIN_MS = const(10000)
 
 
 class Ntp:
-    """Sees to it that the clock of `board` is set, by asking `host`; tells by say(text) how it goes."""
+    """Sees to it that the clock of `board` is set, by asking `host`; tells by say(text) how it goes.
 
-    def __init__(self, board, clock, host, say):
+    names: a `names.Names` to look up the host with; None: the system does, and that waits, too.
+    """
+
+    def __init__(self, board, clock, host, say, names=None):
         self._board = board
         self._clock = clock
         self._host = host
         self._say = say
+        self._names = names
+        self._looking_up = False
         self._again_at = None
         self._told = None
 
     def is_set(self):
         """Whether it is set; if not, try to, now or when it is time to: at once, then every ten seconds.
 
-        An attempt waits for the answer, a second at most, and for name resolution where the host is
-        not a numeric address.
+        An attempt waits for the answer, a second at most.
         """
         if self._year() >= _FIRST_YEAR:
             return True
         now = self._clock.ticks_ms()
         if self._again_at is None or self._clock.ticks_diff(now, self._again_at) >= 0:
-            self._ask()
+            self._try()
         return self._year() >= _FIRST_YEAR
 
     def _year(self):
         return self._clock.gmtime()[0]
 
-    def _ask(self):
-        self._board.feed()  # the watchdog: it may take some seconds
+    def _try(self):
+        """Go on with an attempt, or begin one."""
         try:
-            self._board.set_clock(self._host)
+            host = self._host if self._names is None else self._address()
+            if host is None:
+                return  # not known yet
+            self._board.feed()  # the watchdog: it may take some seconds
+            self._board.set_clock(host)
             text = "is %04d-%02d-%02d %02d:%02d UTC" % self._clock.gmtime()[:5]
             if self._year() < _FIRST_YEAR:
                 text += ", says the time server: that cannot be"
         except Exception as e:  # ntptime raises this and that, also for a damaged answer
             text = "is not set, the time server does not answer: %s" % (e or type(e).__name__)
+        self._looking_up = False
         self._again_at = self._clock.ticks_add(self._clock.ticks_ms(), _AGAIN_MS)
         if text != self._told:
             self._told = text
             self._say("the clock " + text)
+
+    def _address(self):
+        """The host's address; None while it is asked for. OSError: it has none."""
+        if not self._looking_up:
+            self._names.start(self._host)
+            self._looking_up = True
+        found = self._names.poll()
+        return found[0] if found else None

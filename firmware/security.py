@@ -9,8 +9,11 @@ _FILES = ("creds", "nkey", "ca", "cert", "key")  # names of files on the board
 _SLOW_MS = 15000
 
 
-def check(values, wrong):
-    """Call wrong(field, text or None) for what may be a mistake; see `settings.check`."""
+def check(values, wrong, asks_for_tls):
+    """Call wrong(field, text or None) for what may be a mistake; see `settings.check`.
+
+    asks_for_tls: whether one of the servers is a tls:// one.
+    """
     for field in _FILES:
         wrong(field, _file(values, field))
     for field in ("creds", "nkey"):
@@ -20,7 +23,7 @@ def check(values, wrong):
     if ("cert" in values) != ("key" in values):
         wrong("cert", "and key belong together: give both, or leave both out")
     if "ca" not in values:
-        if _asks_for_tls(values.get("server")):
+        if asks_for_tls:
             wrong("ca", "is missing: tls:// needs the file with the certificate that is to be trusted")
         for field in ("cert", "tls_first", "ntp"):
             if field in values:
@@ -71,13 +74,6 @@ def options(config):
 
         found["auth"] = Nkey(config.nkey)
     return found
-
-
-def _asks_for_tls(servers):
-    for url in servers if isinstance(servers, list) else [servers]:
-        if isinstance(url, str) and url.startswith("tls://"):
-            return True
-    return False
 
 
 def _file(values, field):

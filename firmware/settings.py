@@ -1,6 +1,7 @@
 """settings.json: what a board has to know before it can start, checked field by field.
 
-    server             "nats://host:4222" or "tls://...", or a list     required
+    server             "nats://host:4222" or "tls://...", several with  required
+                       commas between them, or a list of such
     user, password     or: token, or one of the two files               if the server asks for them
     creds              file with a JWT and its seed, as nsc writes it
     nkey               file with the seed of an NKey, SU...
@@ -32,6 +33,9 @@
 
 Every mistake in the file is reported, not only the first. What a mistake report says never
 contains the value of a field, and the settings print without their secrets.
+
+What becomes an argument of the client is read by the client's own functions, so what it refuses is
+refused here: on the computer that would write it to a board, and on the board.
 """
 
 import json
@@ -172,14 +176,16 @@ def check(values, needs_wifi=True):
     for field in values:
         if field not in _FIELDS:
             wrong(field, "is not a setting; the settings are " + ", ".join(_FIELDS))
-    wrong("server", _server(values.get("server")))
+    servers = []
+    wrong("server", _server(values.get("server"), servers))
     for field in ("user", "password", "token"):
-        wrong(field, text_in(values, field))
+        wrong(field, text_in(values, field) or _secret(values.get(field)))
     wrong("user", _credentials(values))
-    if _is_secured(values):
+    asks_for_tls = any([server.tls for server in servers])
+    if asks_for_tls or _is_secured(values):
         import security
 
-        security.check(values, wrong)
+        security.check(values, wrong, asks_for_tls)
     _check_wifi(values, needs_wifi, wrong)
     wrong("device", _device(values))
     wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
@@ -192,45 +198,36 @@ def check(values, needs_wifi=True):
     return mistakes
 
 
-def _server(value):
+def _server(value, found):
+    """What is wrong with the addresses, or None; `found` gets the client's `Server` for each of them."""
+    from unats.servers import read_urls
+
     if value is None:
         return 'is missing: give the address of your NATS server, like "nats://192.168.1.10:4222"'
-    if isinstance(value, str):
-        return _url(value)
-    if not isinstance(value, list) or not value:
+    urls = [value] if isinstance(value, str) else value
+    if not isinstance(urls, list) or not urls:
         return 'must be an address like "nats://192.168.1.10:4222", or a list of such addresses'
-    for number, url in enumerate(value):
-        text = _url(url) if isinstance(url, str) else "must be text in quotes"
-        if text:
-            return "(number %d of the list) %s" % (number + 1, text)
+    if not all([isinstance(url, str) for url in urls]):
+        return "must be a list of nothing but text in quotes"
+    urls = ",".join(urls).split(",")
+    for number, url in enumerate(urls):
+        try:
+            found += read_urls(url)
+        except ValueError as mistake:
+            text = str(mistake).split(": ", 1)[-1]
+            return text if len(urls) == 1 else "(number %d of the list) %s" % (number + 1, text)
     return None
 
 
-def _url(url):
-    """Look for what people get wrong; the client does the parsing and has the last word."""
-    if "://" in url:
-        scheme, url = url.split("://", 1)
-        if scheme not in ("nats", "tls"):
-            return "must start with nats:// or tls://; other kinds of address are not supported"
-    for character in url:
-        if character <= " ":
-            return "must not contain spaces"
-    host = url.rsplit("@", 1)[-1]
-    port = ""
-    if not host.endswith("]") and ":" in host:
-        host, port = host.rsplit(":", 1)
-        if not _is_port(port):
-            return "has no port number between 1 and 65535 after the last colon"
-    if not host or "/" in host:
-        return 'must be nothing but scheme, host and port, like "nats://192.168.1.10:4222"'
-    return None
+def _secret(value):
+    """What is wrong with a name or a password for the client, or None."""
+    from unats.servers import quoted
 
-
-def _is_port(text):
     try:
-        return 0 < int(text) < 65536
+        quoted(value or "")
     except ValueError:
-        return False
+        return "must not contain control characters"
+    return None
 
 
 def text_in(values, field):
@@ -255,10 +252,6 @@ def _credentials(values):
 
 def _is_secured(values):
     """Whether there is anything about TLS or credentials in files; otherwise `security` is not loaded."""
-    server = values.get("server")
-    for url in server if isinstance(server, list) else [server]:
-        if isinstance(url, str) and url.startswith("tls://"):
-            return True
     return any([field in values for field in _SECURITY])
 
 

@@ -50,15 +50,16 @@ class Wake:
         except KeyboardInterrupt:
             self._app.stop()
             return
-        self._app.client.close()
+        self._guarded(self._app.client.close)
         self._board.deep_sleep(self._sleep_ms)
 
     def _guarded(self, step):
         with self._fault:
             step()
-        if self._fault.error is not None:
+        error = self._fault.error
+        if error is not None:
             with self._fault:  # with the heap full even telling it can fail
-                self._app.say("this wake failed: %r" % self._fault.error)
+                self._app.say("this wake failed: %r" % error)
 
     def _read(self):
         self._board.network_up()  # joining goes on while the sensors are read

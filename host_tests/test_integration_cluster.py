@@ -56,7 +56,7 @@ def test_it_learns_of_the_others_and_fails_over(any_board, cluster, subject):
     first = any_board("nc.server.name")
     assert first == "server0"
     _kill(cluster, 0)
-    any_board.until("'RECONNECTED' in names()")
+    any_board.until("'reconnected' in names()")
     assert any_board("nc.server.name") in ("server1", "server2")
     _hears(any_board, cluster, subject, 1)
 
@@ -72,7 +72,7 @@ def test_until_the_last_one_and_back(board, cluster, subject):
         assert board("nc.stats.reconnects") == 3 - left
     at = int(board("nc.server.name")[-1])
     _kill(cluster, at)
-    board.until("names()[-1] == 'ERROR'")
+    board.until("names()[-1] == 'error'")
     cluster.servers[0].start()
     board.until("nc.connected")
     assert board("nc.server.name") == "server0"
@@ -83,7 +83,7 @@ def test_what_it_learns_is_ignored_if_asked_for(any_board, cluster, subject):
     any_board.connect(cluster.urls[0], ignore_discovered_servers=True, **_SOON)
     assert any_board("len(nc.server.connect_urls) >= 2, len(nc._servers)") == (True, 1)
     _kill(cluster, 0)
-    any_board.until("names().count('ERROR') >= 3")
+    any_board.until("names().count('error') >= 3")
     cluster.servers[0].start()
     any_board.until("nc.connected")
     assert any_board("nc.server.name") == "server0"
@@ -97,9 +97,9 @@ def test_a_lame_duck_is_left_before_it_closes(any_board, cluster, subject, given
     any_board.until("len(nc._servers) == 3")
     cluster.hurt.append(cluster.servers[0])
     cluster.servers[0].signal(signal.SIGUSR2)
-    any_board.until("'RECONNECTED' in names()")
-    assert any_board.events == ["CONNECTED", "LAME_DUCK", "DISCONNECTED", "RECONNECTED"]
-    assert "was left" in any_board("events[2][1][1]"), "before the server closed"
+    any_board.until("'reconnected' in names()")
+    assert any_board.events == ["connected", "lame duck", "disconnected", "reconnected"]
+    assert "in lame duck mode" in any_board("events[2][1][1]"), "before the server closed"
     assert any_board("nc.server.name") in ("server1", "server2")
     _hears(any_board, cluster, subject, 1)
 
@@ -113,4 +113,4 @@ def test_reconnect_on_demand_moves_through_the_cluster(board, cluster):
         board.until("nc.stats.reconnects == %d" % (i + 1))
         seen.add(board("nc.server.name"))
     assert seen == {"server0", "server1", "server2"}
-    assert "ERROR" not in board.events
+    assert "error" not in board.events

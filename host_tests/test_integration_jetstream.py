@@ -14,7 +14,7 @@ import pytest
 from nats.js.api import StreamConfig
 
 from support.interpreters import unix_command, unix_environment
-from support.live import BOARD_HEAP, any_board, board, start_board  # noqa: F401  fixtures too
+from support.live import BOARD_HEAP, any_board, board, eventually, start_board  # noqa: F401  fixtures too
 from support.nats_server import NatsServer
 from support.paths import DEVICE
 from support.peer import Peer
@@ -264,7 +264,7 @@ def test_lost_acknowledgements_and_a_cut_connection(board, proxy, other, window_
         proxy.down.swallow()
         board("readings(10, %d)" % (20 * i + 10))
         board.until("turn() or not nc.connected")  # since there is no PONG either
-        assert len(stream.payloads()) > 20 * i + 10
+        eventually(lambda: len(stream.payloads()) > 20 * i + 10)
         if window_s < 1:
             time.sleep(2 * window_s)
             board("turn()")

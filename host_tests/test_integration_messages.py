@@ -9,6 +9,7 @@ from support.live import (  # noqa: F401  fixtures too
     any_board,
     board,
     connection,
+    eventually,
     monitoring,
     other,
     pattern,
@@ -139,7 +140,7 @@ def test_an_oversized_message_is_skipped_and_the_next_arrives(any_board, server,
     other.publish(subject, b"next")
     any_board.until("got")
     assert any_board("got") == [(subject, b"next", None, None)]
-    assert any_board("events[1:]") == [("OVERSIZE", subject)]
+    assert any_board("events[1:]") == [("oversize", subject)]
     assert any_board("nc.stats.oversize, s.dropped, s.received") == (1, 1, 1)
 
 
@@ -276,7 +277,7 @@ def test_a_bad_subject_is_misuse_and_nothing_is_sent(any_board, server, bad):
             continue  # the same as no reply subject
         assert any_board.raised((call % bad).replace("%", "%%")).kinds == ["ValueError"]
     assert any_board("nc.flush(20000)")
-    assert any_board.events == ["CONNECTED"]
+    assert any_board.events == ["connected"]
 
 
 def test_a_queue_group_gets_each_message_once(start_board, server, other, subject):
@@ -428,7 +429,7 @@ while len(got) < 30:
 """
     )
     assert any_board("got") == [b"%d" % i for i in range(30)]
-    assert any_board("raised, nc.connected, names()") == (10, True, ["CONNECTED"])
+    assert any_board("raised, nc.connected, names()") == (10, True, ["connected"])
 
 
 # Requests
@@ -497,8 +498,7 @@ def test_a_request_that_nobody_answers_times_out(any_board, server, other, subje
     any_board("sure(nc.request(%r, b'', 100, handler=got.append))", subject)
     any_board.until("got")
     assert any_board("got") == [None]
-    assert asked.qsize() == 2
-    late = [asked.get().reply for _ in range(2)][1]
+    late = [asked.get(timeout=_PATIENCE_S).reply for _ in range(2)][1]
     other.publish(late, b"too late")
     other.publish(late, b"much too late")
     any_board.until("nc.stats.dropped == 2")
@@ -520,7 +520,7 @@ def test_many_replies(any_board, server, other, subject):
     assert any_board("got") == [b"0", b"1", b"2"]
     any_board("got.clear()")
     any_board(
-        "sure(nc.request(%r, timeout_ms=500, handler=lambda msg: got.append(msg and msg.data), max_msgs=9))",
+        "sure(nc.request(%r, timeout_ms=1500, handler=lambda msg: got.append(msg and msg.data), max_msgs=9))",
         subject,
     )
     any_board.until("got and got[-1] is None")
@@ -583,8 +583,8 @@ def test_drain_loses_nothing_that_was_published(any_board, server, other, subjec
     any_board.connect(server.url, name="drain-" + subject)
     any_board("for i in range(500): put(%r, str(i))" % subject)
     assert any_board("nc.drain(30000)")
-    assert any_board.events == ["CONNECTED", "CLOSED"]
-    assert any_board("nc.connected, nc.state == "closed", nc.stats.out_msgs") == (False, True, 500)
+    assert any_board.events == ["connected", "closed"]
+    assert any_board("nc.connected, nc.state == 'closed', nc.stats.out_msgs") == (False, True, 500)
     other.flush()
     assert _take(messages, 500) == [b"%d" % i for i in range(500)]
 
@@ -611,10 +611,9 @@ def test_close_is_seen_by_the_server(any_board, server, subject):
     files = any_board.files()
     assert connection(server, name)
     any_board("nc.close()")
-    while connection(server, name):
-        pass
+    eventually(lambda: connection(server, name) is None)
     assert any_board.files() == files - 1
-    assert any_board("nc.poll(0), names()") == (0, ["CONNECTED", "CLOSED"])
+    assert any_board("nc.poll(0), names()") == (0, ["connected", "closed"])
 
 
 def test_what_the_server_tells_of_itself(any_board, server):
@@ -643,7 +642,7 @@ def test_verbose_and_pedantic_connections_work(any_board, server, other, subject
     assert _take(messages, 10) == [b"%d" % i for i in range(10)]
     other.respond(subject + ".ask", lambda msg: b"ok")
     assert any_board("nc.request(%r, b'', 20000).data", subject + ".ask") == b"ok"
-    assert any_board.events == ["CONNECTED"]
+    assert any_board.events == ["connected"]
 
 
 def test_a_pedantic_server_complains_and_the_client_goes_on(any_board, server, other, subject):
@@ -655,7 +654,7 @@ def test_a_pedantic_server_complains_and_the_client_goes_on(any_board, server, o
     except Exception as e:
         assert e.kinds == ["ValueError"]
     else:
-        any_board.until("'ERROR' in names()")
+        any_board.until("'error' in names()")
         name, text = any_board("events[1][1]")
         assert name == "ServerError" and "Invalid Publish Subject" in text
     any_board.until("nc.connected")
@@ -676,4 +675,4 @@ def test_a_server_without_header_support(any_board, subject):
         assert messages.get(timeout=_PATIENCE_S).data == b"plain"
         other.respond(subject + ".ask", lambda msg: b"ok")
         assert any_board("nc.request(%r, b'', 20000).data", subject + ".ask") == b"ok"
-        assert any_board.events == ["CONNECTED"]
+        assert any_board.events == ["connected"]

@@ -102,7 +102,7 @@ def test_connect_to_the_byte(scenes):
     version = wire_script.unats.__version__
     assert scenes["options 9"].decode() == (
         'CONNECT {"verbose":true,"pedantic":false,"echo":true,"name":"all","lang":"micropython","version":"%s",'
-        '"protocol":1,"headers":true,"no_responders":true,"tls_required":false,"user":"u","pass":"p"}\r\nPING\r\n'
+        '"protocol":1,"tls_required":false,"headers":true,"no_responders":true,"user":"u","pass":"p"}\r\nPING\r\n'
     ) % version
 
 

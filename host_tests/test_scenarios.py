@@ -87,7 +87,8 @@ SCENARIOS = {
         "device/test_tls.py::TestClock::test_a_client_tries_again_until_it_is_set",
     ],
     "16 DNS that fails, then gives another address": [
-        "device/test_transport.py::Names::test_a_name_that_does_not_resolve_and_then_gives_another_address",
+        "device/test_servers.py::Addresses::test_a_name_that_does_not_resolve_is_a_failed_attempt",
+        "device/test_servers.py::Addresses::test_when_it_fails_the_others_are_tried_and_then_the_name_again",
         _RECONNECT + "a_name_that_does_not_resolve_is_tried_again",
     ],
     "17 wrong or expired credentials: a bounded retry rate": [
@@ -118,7 +119,8 @@ SCENARIOS = {
         _STATES + "Handlers::test_an_exception_comes_out_of_poll_and_the_next_message_comes",
         _STATES + "Handlers::test_publish_and_respond",
         _STATES + "Handlers::test_unsubscribe",
-        _STATES + "Handlers::test_calls_that_wait_are_refused",
+        _STATES + "Handlers::test_calls_that_wait",
+        _STATES + "Handlers::test_a_request_that_waits",
     ],
     "22 an application that pauses 5 minutes": [
         _STATES + "KeepingAlive::test_an_application_that_pauses_for_long",

@@ -14,7 +14,7 @@ repeated, instead of starting a program that is half old and half new.
 """
 
 import argparse
-import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tools import toolchain
 from tools.fleet.board import for_board, forgetting
-from tools.toolchain import PACKAGE, ROOT, ToolError, library
+from tools.toolchain import LIB, PACKAGE, ROOT, ToolError, library
 
 FIRMWARE = ROOT / "firmware"
 STARTERS = ("boot.py", "main.py")
@@ -33,6 +33,17 @@ ARCHITECTURES = (
 )  # fmt: skip
 
 _PROBE = "import sys; print('board', sys.platform, getattr(sys.implementation, '_mpy', 0))"
+
+# Runs here, with the path of a settings.json.
+_CHECK = """
+import sys
+import settings
+try:
+    settings.load(sys.argv[1])
+except ValueError as mistakes:
+    print(mistakes)
+    sys.exit(1)
+"""
 
 # Runs on the board with `keep` (files about to be written) and `folders`.
 _PREPARE = """
@@ -99,16 +110,20 @@ class Mpy:
 
 
 def check_settings(path):
-    """Check settings.json with the application's own code; ToolError says what is wrong."""
-    spec = importlib.util.spec_from_file_location("firmware_settings", FIRMWARE / "settings.py")
-    settings = importlib.util.module_from_spec(spec)
-    if str(FIRMWARE) not in sys.path:
-        sys.path.append(str(FIRMWARE))  # it imports `security`, if there is something to check
-    spec.loader.exec_module(settings)
-    try:
-        settings.load(str(path))
-    except ValueError as mistakes:
-        raise ToolError(str(mistakes)) from None
+    """Check settings.json with the application's own code, where that runs: on MicroPython.
+
+    ToolError says what is wrong.
+    """
+    run = subprocess.run(
+        [toolchain.binary("micropython"), "-c", _CHECK, str(path)],
+        env=dict(os.environ, MICROPYPATH=f"{LIB}:{FIRMWARE}:.frozen"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if run.returncode:
+        raise ToolError(run.stdout.rstrip())
 
 
 def sources():

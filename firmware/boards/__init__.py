@@ -63,6 +63,10 @@ class Board:
         """Say whether there is a network. Called on every turn: keeps joining it meanwhile."""
         return True
 
+    def name_servers(self):
+        """Return the addresses of the network's name servers, a list of str; None: names are the system's affair."""
+        return None
+
     def start_watchdog(self):
         """From here on the board restarts when feed() is not called for some seconds."""
 

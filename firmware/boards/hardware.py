@@ -25,7 +25,7 @@ class HardwareBoard(Board):
     def __init__(self, settings, clock):
         super().__init__(settings, clock)
         wlan = network.WLAN(network.STA_IF)
-        self._wifi = Wifi(wlan, settings.wifi_ssid, settings.wifi_password, clock)
+        self._wifi = Wifi(wlan, settings.wifi_ssid, settings.wifi_password, clock, network)
         self._use_watchdog = settings.watchdog
         if settings.is_slow:
             self._WATCHDOG_MS = self._SLOW_WATCHDOG_MS
@@ -58,6 +58,9 @@ class HardwareBoard(Board):
 
     def network_up(self):
         return self._wifi.up()
+
+    def name_servers(self):
+        return self._wifi.name_servers()
 
     def led(self, on=None):
         if self._led is None:

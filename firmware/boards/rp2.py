@@ -23,8 +23,7 @@ class Rp2(HardwareBoard):
     name = "pico"
     _LED = "LED"  # on the Wi-Fi chip
 
-    # The longest there is on an RP2040 is 8388 ms. A name server that does not answer can hold up
-    # the loop nearly as long: a numeric address in `server` avoids it.
+    # The longest there is on an RP2040 is 8388 ms.
     _WATCHDOG_MS = _SLOW_WATCHDOG_MS = _MOST_MS
 
     def __init__(self, settings, clock):

@@ -6,10 +6,14 @@ _JOIN_AGAIN_MS = const(15000)  # an attempt that has not led anywhere by then is
 
 
 class Wifi:
-    """Keeps `wlan` (a network.WLAN in station mode) joined to one network."""
+    """Keeps `wlan` (a network.WLAN in station mode) joined to one network.
 
-    def __init__(self, wlan, ssid, password, clock):
+    network: the module of that name; its `ipconfig` is looked at, where it has one.
+    """
+
+    def __init__(self, wlan, ssid, password, clock, network=None):
         self._wlan = wlan
+        self._network = network
         self._ssid = ssid
         self._password = password
         self._clock = clock
@@ -40,6 +44,25 @@ class Wifi:
             return self._wlan.status("rssi") if self._wlan.isconnected() else None
         except OSError:  # ESP32 raises when the access point went away this moment
             return None
+
+    def name_servers(self):
+        """Return the addresses (a list of str) of the name servers that the network has told of.
+
+        Of those that a port tells, which is the first one; and that only if it is an IPv4 address.
+        """
+        found = []
+        try:
+            if hasattr(self._wlan, "ifconfig"):
+                found.append(self._wlan.ifconfig()[3])
+            if hasattr(self._network, "ipconfig"):  # since MicroPython 1.23
+                found.append(self._network.ipconfig("dns"))
+        except (OSError, ValueError) as e:
+            print("Wi-Fi: its name servers are not known:", e)
+        servers = []
+        for server in found:
+            if server != "0.0.0.0" and ":" not in server and server not in servers:
+                servers.append(server)
+        return servers
 
     def _join(self):
         # connect() during an attempt is an error on ESP32; on the Pico W nothing else ends one.

@@ -150,7 +150,7 @@ class FakeClient:
         self.closed = False
         self.connections = 0
         self.connect_error = None
-        self.poll_error = None
+        self.poll_error = self.close_error = None
 
     def subscribe(self, subject, handler):
         self.handlers[subject] = handler
@@ -186,6 +186,8 @@ class FakeClient:
 
     def close(self):
         self.closed = True
+        if self.close_error:
+            raise self.close_error
 
     def _up(self):
         self.state = "connected"

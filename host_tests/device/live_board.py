@@ -16,17 +16,10 @@ import unats
 
 gc.collect()  # as firmware/main.py does, so that the heap of a board is enough
 
-
-gc.collect()
-
 try:
     _print_exception = sys.print_exception
 except AttributeError:  # CPython
     from traceback import print_exception as _print_exception
-
-_EVENTS = {}
-for _name in ("CONNECTED", "DISCONNECTED", "RECONNECTED", "LAME_DUCK", "OVERSIZE", "ERROR", "CLOSED"):
-    _EVENTS[getattr(unats, _name)] = _name
 
 nc = None
 events = []  # (name, detail): for an exception its class and text, for a Subscription its subject
@@ -46,7 +39,7 @@ def _told(detail):
 
 
 def on_event(client, event, detail):
-    events.append((_EVENTS[event], _told(detail)))
+    events.append((event, _told(detail)))
     moments.append(utime.ticks_ms())
 
 

@@ -124,11 +124,11 @@ def repeat(url, event, count):
 
     (At any other time there may be an attempt under way, with what it needs.)
     """
-    counts = [0] * 10
+    counts = {}
     looks = []
 
     def on_event(nc, which, detail):
-        counts[which] += 1
+        counts[which] = counts.get(which, 0) + 1
         if which == event and counts[which] in (50, count):
             looks.append((heap(), files()))
 

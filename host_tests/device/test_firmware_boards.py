@@ -92,6 +92,12 @@ class FakeWlan:
         self.calls = []
         self.there = False
         self.error = None
+        self.servers = "0.0.0.0"
+
+    def ifconfig(self):
+        if isinstance(self.servers, Exception):
+            raise self.servers
+        return "10.0.0.9", "255.255.255.0", "10.0.0.1", self.servers
 
     def active(self, on):
         self.calls.append(("active", on))
@@ -117,6 +123,23 @@ class FakeWlan:
 class FakeNetwork:
     STA_IF = 0
     WLAN = FakeWlan
+
+
+class FakeNewerNetwork(FakeNetwork):
+    def __init__(self, servers):
+        self.servers = servers
+
+    def ipconfig(self, what):
+        if what != "dns" or self.servers is None:
+            raise ValueError("unexpected key")
+        return self.servers
+
+
+class FakeNewestWlan:
+    """Without ifconfig()."""
+
+    def active(self, on):
+        pass
 
 
 class FakeEsp32:
@@ -215,6 +238,23 @@ class WifiTest(unittest.TestCase):
         self.wait(16000)
         self.assertEqual(len(self.joins()), 2)
 
+    def test_name_servers(self):
+        for network, told, expected in (
+            (FakeNetwork(), "0.0.0.0", []),
+            (FakeNetwork(), "10.0.0.1", ["10.0.0.1"]),
+            (FakeNewerNetwork("10.0.0.1"), "10.0.0.1", ["10.0.0.1"]),
+            (FakeNewerNetwork("10.0.0.2"), "10.0.0.1", ["10.0.0.1", "10.0.0.2"]),
+            (FakeNewerNetwork("10.0.0.2"), "0.0.0.0", ["10.0.0.2"]),
+            (FakeNewerNetwork("fe80::1"), "10.0.0.1", ["10.0.0.1"]),
+            (FakeNewerNetwork(None), "10.0.0.1", ["10.0.0.1"]),
+            (FakeNewerNetwork("10.0.0.2"), OSError("not up"), []),
+        ):
+            wifi = Wifi(self.wlan, "net", "password", self.clock, network)
+            self.wlan.servers = told
+            self.assertEqual(wifi.name_servers(), expected)
+        wifi = Wifi(FakeNewestWlan(), "net", "password", self.clock, FakeNewerNetwork("10.0.0.2"))
+        self.assertEqual(wifi.name_servers(), ["10.0.0.2"])
+
     def test_signal(self):
         self.assertIsNone(self.wifi.rssi())
         self.wlan.there = True
@@ -261,6 +301,11 @@ class Hardware(unittest.TestCase):
             text = str(e)
         self.assertIn("settings.json: led_pin", text)
         self.assertIn("33", text)
+
+    def test_name_servers_are_those_of_the_wifi(self):
+        for board in (self.board, Esp32(config(), FakeClock())):
+            board._wifi._wlan.servers = "10.0.0.1"
+            self.assertEqual(board.name_servers(), ["10.0.0.1"])
 
     def test_watchdog_starts_when_told_and_not_before(self):
         self.board.feed()
@@ -434,6 +479,9 @@ class Simulated(unittest.TestCase):
     def led_file(self):
         with open("led") as file:
             return file.read()
+
+    def test_names_are_the_systems_affair(self):
+        self.assertIsNone(self.board.name_servers())
 
     def test_it_is_the_board_of_this_machine(self):
         self.assertIs(find(), Unix)

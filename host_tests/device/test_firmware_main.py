@@ -6,7 +6,8 @@ import unittest
 import main
 import settings
 import unats
-from firmware_fakes import Scratch
+from firmware_fakes import FakeBoard, FakeClock, Scratch
+from unats import dns
 
 NEEDS_SOCKETS = True
 
@@ -98,18 +99,99 @@ class Security(unittest.TestCase):
 
 class Needed(unittest.TestCase):
     def test_only_what_the_settings_need(self):
-        self.assertEqual(main.needed(config(outbox="off")), ())
+        self.assertEqual(main.needed(config(outbox="off")), ("connection",))
         for sleep in ({}, {"sleep_s": 60}):
             names = main.needed(config(**sleep))
             self.assertTrue("outbox.plain" in names and "outbox.stream" not in names and "outbox.early" not in names)
-        self.assertEqual(main.needed(config(outbox="off", ca="c", creds="c")), ("tls", "auth"))
+        names = main.needed(config(outbox="off", ca="c", creds="c"))
+        self.assertEqual(names, ("connection", "tls", "auth"))
         self.assertTrue("outbox.stream" in main.needed(config(outbox="stream")))
         self.assertTrue("outbox.early" in main.needed(config(outbox="stream", sleep_s=60)))
 
+    def test_addresses_are_not_asked_for(self):
+        for server, expected in (
+            ("10.0.0.1", False),
+            ("nats://10.0.0.1:4222, [fe80::1]", False),
+            ("broker", True),
+            (["10.0.0.1", "nats://u:p@broker.local:1"], True),
+        ):
+            self.assertEqual("dns" in main.needed(config(server=server), True), expected)
+            self.assertFalse("dns" in main.needed(config(server=server)))  # the system does
+        with_tls = config(server="10.0.0.1", ca="c")  # the time server has a name
+        self.assertTrue("dns" in main.needed(with_tls, True))
+
     def test_the_modules_are_there(self):
         for changes in ({}, {"outbox": "stream"}, {"outbox": "stream", "sleep_s": 60}):
-            for name in main.needed(config(**changes)):
+            for name in main.needed(config(server="broker", **changes), True):
                 __import__("unats." + name)
+
+
+class FakeResolver:
+    made = []
+
+    def __init__(self, servers):
+        self.servers = servers
+        self.asked = []
+        self.closed = False
+        self.made.append(self)
+
+    def start(self, host):
+        self.asked.append(host)
+
+    def poll(self):
+        return ["10.0.0.7"]
+
+    def close(self):
+        self.closed = True
+
+
+class WifiBoard(FakeBoard):
+    servers = []
+
+    def name_servers(self):
+        return self.servers
+
+
+class Names(unittest.TestCase):
+    def setUp(self):
+        self.board = WifiBoard(FakeClock())
+
+    def test_a_system_that_knows_names_is_asked(self):
+        self.assertIsNone(main.resolver_for(FakeBoard(FakeClock())))
+
+    def test_whom_to_ask_is_found_out_for_each_question(self):
+        FakeResolver.made.clear()
+        saved, dns.Resolver = dns.Resolver, FakeResolver
+        try:
+            names = main.resolver_for(self.board)  # before there is a network
+            self.board.servers = ["10.0.0.1"]
+            names.start("broker")
+            self.assertEqual(names.poll(), ["10.0.0.7"])
+            self.board.servers = ["10.0.0.2"]
+            names.start("other")
+        finally:
+            dns.Resolver = saved
+        one, two = FakeResolver.made
+        self.assertEqual((one.servers, one.asked, one.closed), (["10.0.0.1"], ["broker"], True))
+        self.assertEqual((two.servers, two.asked, two.closed), (["10.0.0.2"], ["other"], False))
+
+    def test_without_a_name_server_it_fails_and_says_so(self):
+        names = main.resolver_for(self.board)
+        names.start("broker")
+        self.assertRaises(OSError, names.poll)
+        names.start("10.0.0.1")
+        self.assertEqual(names.poll(), ["10.0.0.1"])
+
+    def test_the_client_fails_an_attempt_and_tries_again(self):
+        errors = []
+        names = main.resolver_for(self.board)
+        nc = unats.Client(
+            "broker", resolver=names, reconnect_wait_ms=1, on_event=lambda nc, event, error: errors.append(event)
+        )
+        nc.connect(wait=False)
+        while len(errors) < 3:
+            nc.poll(1)
+        self.assertEqual(errors[:3], ["error"] * 3)
 
 
 if __name__ == "__main__":

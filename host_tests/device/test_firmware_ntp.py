@@ -36,6 +36,26 @@ class ClockBoard(FakeBoard):
         self._clock.year = self.year
 
 
+class FakeNames:
+    """Answers after so many polls, with an address or an OSError."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+
+    def start(self, host):
+        self.asked.append(host)
+        self.after, self.answer = self.answers.pop(0)
+
+    def poll(self):
+        self.after -= 1
+        if self.after >= 0:
+            return None
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return [self.answer, "10.0.0.99"]
+
+
 class NtpTest(unittest.TestCase):
     def setUp(self):
         self.clock = DatedClock(FakeClock.PERIOD - 3000)
@@ -125,6 +145,37 @@ class NtpTest(unittest.TestCase):
             Wake(self.app, self.clock, 60000, 20000).run()
             self.assertEqual((self.board.slept_ms, len(self.outbox.in_flash)), (60000, waiting))
             self.assertTrue(self.clock.now - start <= 21100, self.clock.now - start)
+
+    def test_its_name_is_looked_up_without_waiting(self):
+        names = FakeNames((20, "10.0.0.7"))
+        self.app.time = Ntp(self.board, self.clock, "time.example", self.app.say, names)
+        start = self.clock.now
+        while not self.client.starts:
+            before = self.clock.now
+            self.app.turn()
+            self.assertTrue(self.board.asked or self.clock.now - before <= 250)
+        self.assertEqual(names.asked, ["time.example"])
+        self.assertEqual([host for host, _ in self.board.asked], ["10.0.0.7"])
+        self.assertTrue(self.clock.now - start <= 7000)
+
+    def test_a_name_without_an_address_is_looked_up_again_and_that_is_told_once(self):
+        errors = [(3, OSError(-2, "no such name"))] * 3
+        names = FakeNames(*(errors + [(0, "10.0.0.7")]))
+        self.app.time = Ntp(self.board, self.clock, "time.example", self.app.say, names)
+        self.run_for(29000)
+        self.assertEqual((len(names.asked), self.board.asked, self.client.starts), (3, [], 0))
+        self.assertEqual(len([text for text in self.said if "no such name" in text]), 1)
+        self.run_for(10000)
+        self.assertEqual((len(names.asked), self.client.starts, self.app.faults), (4, 1, 0))
+
+    def test_an_address_that_does_not_answer_is_asked_for_again(self):
+        names = FakeNames((0, "10.0.0.7"), (0, "10.0.0.8"))
+        self.app.time = Ntp(self.board, self.clock, "time.example", self.app.say, names)
+        self.board.error = OSError(110)
+        self.run_for(5000)
+        self.board.error = None
+        self.run_for(15000)
+        self.assertEqual([host for host, _ in self.board.asked], ["10.0.0.7", "10.0.0.8"])
 
     def test_a_connection_that_is_there_needs_no_clock(self):
         self.app.turn()

@@ -4,6 +4,7 @@ import json
 import unittest
 
 import settings
+import unats
 from firmware_fakes import Scratch
 
 GOOD = {"server": "nats://10.0.0.1:4222", "wifi_ssid": "net", "wifi_password": "wifi-secret"}
@@ -102,6 +103,9 @@ class Values(unittest.TestCase):
             "nats://[::1]:4222",
             "nats://[::1]",
             ["nats://a:1", "b"],
+            "nats://a:1,b, c:3",
+            ["a, b:2", "c"],
+            " NATS://Host:4222/\n",
         ):
             self.assertEqual(mistakes(server=url), [], url)
 
@@ -116,18 +120,37 @@ class Values(unittest.TestCase):
             "nats://host:65536",
             "nats://my host:4222",
             "nats://host:4222/path",
-            "host\n",
+            "ho\nst",
+            "nats://u:%zz@host",
+            "nats://u:%00@host",
+            "host\\x",
+            "h\u00f6st",
+            "fe80::1",
+            "a,",
+            "a,,b",
             4222,
             [],
             {},
             ["nats://ok:4222", 7],
             ["nats://ok:4222", "bad host"],
+            ["nats://ok:4222,"],
         ):
             found = mistakes(server=url)
             self.assertEqual([name for name, _ in found], ["server"], url)
 
     def test_the_wrong_one_of_several_servers_is_named(self):
-        self.assert_wrong(mistakes(server=["a", "b:x"]), "server", "number 2")
+        for server in (["a", "b:x"], "a,b:x", ["a,b:x", "c"]):
+            self.assert_wrong(mistakes(server=server), "server", "number 2", "port must be 1 to 65535")
+
+    def test_what_is_taken_is_what_the_client_takes(self):
+        for server in ("Nats://a", ["a", "b, nats://u:p@[::1]:1"], "10.0.0.1:0", "ws://a", "u@", ["a", ""], "a b"):
+            values = {"server": server}
+            expected = []
+            try:
+                unats.Client(settings.Settings(values).servers, transport=self)
+            except ValueError:
+                expected = ["server"]
+            self.assertEqual([field for field, _ in settings.check(values, False)], expected, server)
 
     def test_what_is_said_about_a_server_does_not_hold_its_password(self):
         for url in ("http://me:secret@host", "nats://me:secret@host:x", "nats://me:secret@ho st"):
@@ -141,6 +164,9 @@ class Values(unittest.TestCase):
         self.assert_wrong(mistakes(token="t", user="u", password="p"), "user", "token")
         self.assert_wrong(mistakes(token=3), "token", "text")
         self.assert_wrong(mistakes(token=""), "token", "empty", "leave")
+        for text in ("new\nline", "nul\0", "\x7f"):
+            self.assert_wrong(mistakes(token=text), "token", "control characters")
+            self.assert_wrong(mistakes(user="u", password=text), "password", "control characters")
 
     def test_security(self):
         for values in (
@@ -154,7 +180,7 @@ class Values(unittest.TestCase):
             self.assertEqual(mistakes(**values), [], values)
 
     def test_tls_needs_whom_to_trust(self):
-        for server in ("tls://h", ["nats://a", "tls://b:4222"]):
+        for server in ("tls://h", ["nats://a", "tls://b:4222"], "nats://a,TLS://b:4222", " tls://h"):
             self.assert_wrong(mistakes(server=server), "ca", "is missing", "tls://")
         for field, value in (("tls_first", True), ("ntp", "h")):
             self.assert_wrong(mistakes(**{field: value}), field, "no effect")

@@ -92,10 +92,12 @@ class WakeTest(unittest.TestCase):
     def test_whatever_fails_it_sleeps_with_the_readings_in_flash(self):
         for error in (OSError(5), MemoryError(), RuntimeError("from a handler")):
             self.setUp()
-            self.client.poll_error = error
+            self.client.poll_error = self.client.close_error = error
             self.wake()
             self.assert_asleep(within_ms=AWAKE_MS)
             self.assertEqual(len(self.outbox.in_flash), 2)
+            told = [text for text in self.said if "this wake failed" in text]
+            self.assertTrue(len(told) >= 2 and repr(error) in told[0], told)
 
     def test_a_sensor_that_fails_costs_its_own_reading_only(self):
         self.sensors.insert(0, ("bad", FakeSensor(OSError(5))))

@@ -14,6 +14,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 
 import pytest
@@ -139,6 +140,17 @@ class Board:
             self._process.wait()
         self._reader.join()
         self._process.stdout.close()
+
+
+def eventually(condition, what="what is waited for does not come"):
+    """What `condition()` gives once it is true, however long that takes; AssertionError, in the end."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, what
+        time.sleep(0.005)
 
 
 def pattern(n):
