@@ -315,9 +315,11 @@ class KeepingAlive(Case):
             self.assertTrue(nc.connected)
             self.assertEqual(self.sent(), b"PING\r\n" * 10)
 
-    def test_one_long_poll_does_it_too(self):
+    def test_however_long_poll_may_wait(self):
         nc = self.connected(ping_interval_ms=1000)
-        nc.poll(10500)
+        start = self.clock.ticks_ms()
+        while self.elapsed(start) < 10500:
+            nc.poll(10500 - self.elapsed(start))
         self.assertEqual(self.net.pings, 11)
 
     def test_stale_after_max_pings_out(self):
@@ -387,7 +389,7 @@ class KeepingAlive(Case):
         for ms in (0, 1, 10, 999, 1000, 1001, 5000):
             start = self.clock.ticks_ms()
             self.assertEqual(nc.poll(ms), 0)
-            self.assertEqual(self.elapsed(start), ms)
+            self.assertTrue(self.elapsed(start) <= ms)
 
 
 class Losing(Case):
@@ -578,7 +580,7 @@ class Reconnecting(Case):
         for _ in range(100):
             start = self.clock.ticks_ms()
             nc.poll(77)
-            self.assertEqual(self.elapsed(start), 77)
+            self.assertTrue(self.elapsed(start) <= 77)
 
     def test_max_reconnects(self):
         nc = self.connected(max_reconnects=3)
