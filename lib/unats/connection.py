@@ -1,14 +1,16 @@
-"""How a connection is made and lost. Loaded for that, and given back once the client is up: see `servers.give_back`.
+"""How a connection is made and lost. Loaded for that, and given back once the client is up: see
+`servers.give_back`.
 
 A connection goes through these phases, one step a turn, and never blocks in one of them:
 
     IDLE -> (RESOLVING) -> OPENING -> INFO -> HELLO -> UP
-      ^          |            |         |       |       |     any failure: `lost`, a wait, the next attempt
+      ^          |            |         |       |       |     any failure: `lost`, a wait, the next
+                 attempt
       +----------+------------+---------+-------+-------+
 
-An address is good once NATS has answered there, which is the first PONG. Whatever goes wrong before that has the next
-address of the name tried, and then the name resolved again. Sources: NATS protocol; ADR-40 for the behaviour.
-All of this allocates.
+An address is good once NATS has answered there, which is the first PONG. Whatever goes wrong
+before that has the next address of the name tried, and then the name resolved again. Sources: NATS
+protocol; ADR-40 for the behaviour. All of this allocates.
 """
 
 import utime
@@ -62,7 +64,9 @@ def connect(nc, timeout_ms, wait):
 
 
 def turn(nc, left, wait):
-    """A turn of a client that is not up; left: ms until its deadline. Returns how many messages came."""
+    """A turn of a client that is not up; left: ms until its deadline. Returns how many messages
+    came.
+    """
     phase = nc._phase
     if phase == _IDLE:
         if nc.state != "connecting" and nc.state != "reconnecting":
@@ -141,7 +145,9 @@ def ready(nc, wait):
 
 
 def text(nc):
-    """INFO or -ERR, which may be longer than the buffer; returns as `kernels.dispatch_all` wants it."""
+    """INFO or -ERR, which may be longer than the buffer; returns as `kernels.dispatch_all` wants
+    it.
+    """
     try:
         line = nc._text = nc._text + piece(nc._rx, nc._f)
         verb = line[:5].lower()
@@ -277,7 +283,9 @@ def lost(nc, why):
 
 
 def _leave(nc):
-    """Close the transport; forget all that belonged to the connection but whole messages. Returns how many these are."""
+    """Close the transport; forget all that belonged to the connection but whole messages. Returns
+    how many these are.
+    """
     nc._phase = _IDLE
     nc._broken = nc._refusal = nc._chunks = nc._fragments = None
     nc._pong = nc._due = False
@@ -293,7 +301,9 @@ def _leave(nc):
 
 
 def requeue(nc, size):
-    """Keep of what is queued the messages that have not left whole, and are not too large; return how many."""
+    """Keep of what is queued the messages that have not left whole, and are not too large; return
+    how many.
+    """
     f, tx = nc._f, nc._tx
     at = to = kept = 0
     while at < f[QUEUED]:

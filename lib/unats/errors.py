@@ -19,15 +19,17 @@ class Error(OSError):
 class ServerError(Error):
     """The server sent `-ERR`; the text is the server's own.
 
-    Of a permissions violation: `subject`, what was refused (bytes beyond ASCII are question marks);
-    `operation`, "publish" or "subscribe"; `subscription`, the refused `Subscription`. Else None.
+    Of a permissions violation: `subject`, what was refused (bytes beyond ASCII are question
+    marks); `operation`, "publish" or "subscribe"; `subscription`, the refused `Subscription`. Else
+    None.
     """
 
     subject = operation = subscription = None
 
 
 class AuthError(ServerError):
-    """The server refused the credentials, or they expired; or its certificate cannot be trusted."""
+    """The server refused the credentials, or they expired; or its certificate cannot be trusted.
+    """
 
 
 class ProtocolError(Error):
@@ -47,7 +49,8 @@ class NotConnected(Error):
 
 
 def failed(nc, why, n):
-    """The transport raised, in a call of n as in `kernels.attempt`: what to take for its answer."""
+    """The transport raised, in a call of n as in `kernels.attempt`: what to take for its answer.
+    """
     number = why.args[0] if why.args else None
     if number == errno.ENOBUFS or n <= 0 and number == errno.ENOMEM:
         return None  # for now

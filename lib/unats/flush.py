@@ -20,7 +20,9 @@ def flush(nc, timeout_ms):
 
 
 def drain(nc, timeout_ms):
-    """See `Client.drain`: unsubscribe, handle what is under way, send what is queued, close; whether that worked."""
+    """See `Client.drain`: unsubscribe, handle what is under way, send what is queued, close;
+    whether that worked.
+    """
     until = nc.deadline(timeout_ms)
     try:
         if not nc.connected:

@@ -1,4 +1,5 @@
-"""NATS headers (ADR-4): a block of `NATS/1.0 [status [text]]`, `Name: value` lines and an empty one.
+"""NATS headers (ADR-4): a block of `NATS/1.0 [status [text]]`, `Name: value` lines and an empty
+one.
 
 Names keep their case, and a name may come more than once. Everything here allocates.
 """

@@ -1,7 +1,9 @@
-"""Publishing what `publish` found no room for: a message that is larger than the transmit buffer, or a mistake.
+"""Publishing what `publish` found no room for: a message that is larger than the transmit buffer,
+or a mistake.
 
-`publish` leaves subject, reply subject, headers, payload, its size and that of the subject in `nc._rest`, calls `begin`, queues the
-control line, and calls `send`, which sends the rest from where it lies. Once loaded, nothing here allocates.
+`publish` leaves subject, reply subject, headers, payload, its size and that of the subject in
+`nc._rest`, calls `begin`, queues the control line, and calls `send`, which sends the rest from
+where it lies. Once loaded, nothing here allocates.
 """
 
 from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, drained, ping, push
@@ -9,16 +11,20 @@ from .subjects import check_subject
 
 
 def begin(nc):
-    """Send what is queued; whether a large message may go now. Waits. ValueError: larger than the server takes, or no subject.
+    """Send what is queued; whether a large message may go now. Waits. ValueError: larger than the
+    server takes, or no subject.
 
-    With a window (see `unats.window`) it waits for room there, and so receives, unless a handler publishes it.
+    With a window (see `unats.window`) it waits for room there, and so receives, unless a handler
+    publishes it.
     """
     n = _check(nc, nc._rest)
     return nc.connected and (nc._window is None or _make_way(nc, nc._window, n)) and _sent(nc)
 
 
 def _make_way(nc, w, n):
-    """Wait until the window has room for n bytes: no PING can go, and so no PONG come, in the middle of a message."""
+    """Wait until the window has room for n bytes: no PING can go, and so no PONG come, in the
+    middle of a message.
+    """
     if not w.fits(n, 0):
         nc.last_error = nc.connection().error("Error", "message of %d bytes: too large for this board, send it in parts" % n)
         return False
@@ -54,7 +60,9 @@ def _check(nc, rest):
 
 
 def send(nc):
-    """Send the rest, behind the control line; whether that went. If it fails in the middle the connection ends."""
+    """Send the rest, behind the control line; whether that went. If it fails in the middle the
+    connection ends.
+    """
     done = False
     try:
         done = _send(nc)

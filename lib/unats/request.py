@@ -1,4 +1,6 @@
-"""Requests: one inbox for all of them, `<inbox_prefix>.<random>.*`, whose last token is the request's."""
+"""Requests: one inbox for all of them, `<inbox_prefix>.<random>.*`, whose last token is the
+request's.
+"""
 
 from micropython import const
 
@@ -19,7 +21,8 @@ def request(nc, *arguments):
 
 
 class Request:
-    """One that is outstanding: `handler(msg)` is to be called up to `left` times until `until`; below 0 `left` is no limit.
+    """One that is outstanding: `handler(msg)` is to be called up to `left` times until `until`;
+    below 0 `left` is no limit.
 
     Without a handler somebody waits for `result`: a message, None, or an Error.
     """
@@ -125,23 +128,26 @@ class Requests:
         self._nc.stats.dropped += 1  # too late, or one too many
 
     def _on_refusal(self, error):
-        """The server refuses a subject: a request there that waits fails with that; one with a handler has no reply."""
+        """The server refuses a subject: a request there that waits fails with that; one with a
+        handler has no reply.
+        """
         for request in self._pending[:] if error.operation == "publish" else ():
             if request.subject == error.subject:
                 self._drop(request)
                 request.finish(error)
 
     def _expire(self):
-        """A turn of the client: end those whose time is up, or whose connection is gone; ms until the next one's is."""
+        """A turn of the client: end those whose time is up, or whose connection is gone; in how
+        many ms the next one's is (0: one has ended, `poll` is not to wait).
+        """
         nc = self._nc
         soonest = _FOREVER
         i = 0
         while i < len(self._pending):
             left = nc.left(self._pending[i].until) if nc.connected else 0
             if left == 0:
-                self._pending.pop(i).finish(None)
-                i = 0
-                soonest = _FOREVER
+                self._pending.pop(i).finish(None)  # which may call this, or add others
+                i = soonest = 0
             else:
                 soonest = min(left, soonest)
                 i += 1

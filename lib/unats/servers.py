@@ -1,4 +1,5 @@
-"""Servers: their addresses, when to try which, what they say of themselves (INFO), what is said to them (CONNECT).
+"""Servers: their addresses, when to try which, what they say of themselves (INFO), what is said to
+them (CONNECT).
 
 Loaded with `connection.py`. All of this allocates.
 """
@@ -15,7 +16,8 @@ __version__ = "0.2.0"
 
 
 def read_url(text):
-    """The `Server` of `[nats://|tls://][user[:password]@]host[:port]`, an IPv6 address in brackets, blanks around it.
+    """The `Server` of `[nats://|tls://][user[:password]@]host[:port]`, an IPv6 address in
+    brackets, blanks around it.
 
     ValueError: what is wrong with it, quoting nothing: it may be credentials at the wrong place.
     """
@@ -61,7 +63,9 @@ def _unquote(text):
 
 
 def read_urls(servers):
-    """The `Server`s of one URL, several with commas between them, or a list of such. ValueError: see there."""
+    """The `Server`s of one URL, several with commas between them, or a list of such. ValueError:
+    see there.
+    """
     if isinstance(servers, str):
         servers = (servers,)
     found = []
@@ -82,7 +86,9 @@ def is_address(host):
 
 
 def prepare(nc, servers, tls, name, auth, flag):
-    """The rest of the client's constructor: check the arguments, and set the state. ValueError, in words."""
+    """The rest of the client's constructor: check the arguments, and set the state. ValueError, in
+    words.
+    """
     for limit in (
         ("rx_size", nc.rx_size, 64), ("tx_size", nc.tx_size, 64), ("ping_interval_ms", nc.ping_interval_ms, 1),
         ("max_pings_out", nc.max_pings_out, 1), ("connect_timeout_ms", nc.connect_timeout_ms, 1),
@@ -104,9 +110,9 @@ def prepare(nc, servers, tls, name, auth, flag):
     nc.inbox_prefix = check_subject(nc.inbox_prefix, False, "inbox_prefix")
     nc._servers = read_urls(servers)
     nc.current = nc._servers[0]
-    # Which server is next; rounds of all of them, and at which failure the next one ends; how many servers were given
-    # (the others were discovered, and may go again); whether the next attempt is to be with the next server; failures in
-    # a row.
+    # Which server is next; rounds of all of them, and at which failure the next one ends; how many
+    # servers were given (the others were discovered, and may go again); whether the next attempt
+    # is to be with the next server; failures in a row.
     nc._order = [0, 0, 0, len(nc._servers), True, 0]
     shuffle(nc, 0)
     secure = tls is not None
@@ -175,7 +181,9 @@ def check_subscription(nc, subject, handler, queue, max_msgs):
 
 
 def give_back(nc):
-    """Unload what is used to connect only, where a file of bytecode brings it back when it is needed."""
+    """Unload what is used to connect only, where a file of bytecode brings it back when it is
+    needed.
+    """
     if nc._phase == 0 and __file__.endswith(".mpy"):
         package = sys.modules["unats"]
         for name in ("connection", "servers", "refusal", "discover", "subjects"):
@@ -200,10 +208,11 @@ def next_server(nc):
 
 
 def wait_ms(nc):
-    """Milliseconds until the next attempt: none within a round of all servers, growing ones after each.
+    """Milliseconds until the next attempt: none within a round of all servers, growing ones after
+    each.
 
-    Half of it is random. How long a round is was settled when it began: what servers announce meanwhile
-    can not put off the wait at its end.
+    Half of it is random. How long a round is was settled when it began: what servers announce
+    meanwhile can not put off the wait at its end.
     """
     order = nc._order
     failures, servers = order[5], len(nc._servers)
@@ -237,7 +246,9 @@ def read_info(server, text):
 
 
 def quoted(value):
-    """A JSON string, the same on every port, of str or bytes. ValueError: it can be none; quotes nothing."""
+    """A JSON string, the same on every port, of str or bytes. ValueError: it can be none; quotes
+    nothing.
+    """
     try:
         text = value if isinstance(value, str) else bytes(memoryview(value)).decode()
     except (ValueError, TypeError):

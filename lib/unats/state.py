@@ -2,8 +2,9 @@
 
 
 class Server:
-    """A server: its `host` and `port`, `user` and `password` of its URL (or None), whether `tls`; `addresses` of the
-    host that are still to be tried; `tls_name`, whom its certificate names, if only its address is known.
+    """A server: its `host` and `port`, `user` and `password` of its URL (or None), whether `tls`;
+    `addresses` of the host that are still to be tried; `tls_name`, whom its certificate names, if
+    only its address is known.
     """
 
     tls_name = None
@@ -17,7 +18,8 @@ class Server:
 
 
 class Info:
-    """What the server said of itself in INFO; also by subscript. Zero, False or empty: not said."""
+    """What the server said of itself in INFO; also by subscript. Zero, False or empty: not said.
+    """
 
     name = version = nonce = ""
     max_payload = client_id = 0
@@ -49,7 +51,9 @@ class Subscription:
         self.nc = nc
 
     def unsubscribe(self, max_msgs=0):
-        """End it now, or once it has had max_msgs messages in all. Allocates. ValueError: max_msgs."""
+        """End it now, or once it has had max_msgs messages in all. Allocates. ValueError:
+        max_msgs.
+        """
         from .servers import check
 
         check("max_msgs", max_msgs, 0)

@@ -2,7 +2,8 @@
 
 
 def check_subject(text, wild=False, what="subject"):
-    """The subject as str. Allocates. ValueError: it is none; `what` is named then. Source: NATS protocol, subject names.
+    """The subject as str. Allocates. ValueError: it is none; `what` is named then. Source: NATS
+    protocol, subject names.
 
     wild: allow wildcards, a token `*`, and `>` as the last one.
     """

@@ -40,7 +40,8 @@ _SYSTEM = const(256)  # below: not of mbedTLS, but of the socket under it, often
 
 
 class Tls:
-    """How to speak TLS; for `Client(tls=...)`. Keeps nothing of a private key but in its SSLContext.
+    """How to speak TLS; for `Client(tls=...)`. Keeps nothing of a private key but in its
+    SSLContext.
 
     ca: the certificate (or several in one PEM) that the server's must be signed by.
     cert, key: the board's own certificate and private key, for servers that want one.
@@ -225,7 +226,8 @@ class Secure(Tcp):
             return self._sock.readinto(buf)
 
     def write(self, buf, off, n):
-        """As `Tcp`; what was not taken has to be offered again, with as much as you like behind it.
+        """As `Tcp`; what was not taken has to be offered again, with as much as you like behind
+        it.
 
         For it may be encrypted already: mbedTLS sends that then, and believes that as many bytes
         have gone as it is offered.
@@ -311,7 +313,9 @@ class Secure(Tcp):
         return n
 
     def _alerted(self, error):
-        """Whether a socket that failed while writing has got an alert (RFC 5246, 7.2), not read yet."""
+        """Whether a socket that failed while writing has got an alert (RFC 5246, 7.2), not read
+        yet.
+        """
         record = bytearray(1)
         if getattr(error, "errno", 0) in _GONE:
             try:
@@ -322,7 +326,9 @@ class Secure(Tcp):
 
 
 class _Explains:
-    """`with explains:` around the platform's calls: an Error for what they raise. Allocates only then."""
+    """`with explains:` around the platform's calls: an Error for what they raise. Allocates only
+    then.
+    """
 
     def __init__(self, nc):
         self._nc = nc

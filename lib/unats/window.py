@@ -1,9 +1,11 @@
-"""The write window: for network stacks that block when their memory is full, as lwIP on the RP2040 does.
+"""The write window: for network stacks that block when their memory is full, as lwIP on the RP2040
+does.
 
-What has been handed to the stack is in flight until the server has answered a PING behind it. `size` bytes may be
-in flight, each write counting `COST` more. A PING goes behind what is queued as soon as more than `due` bytes
-would have none; so, with a transmit buffer of at most half the window, a window that is full always has a PING in
-it, and there is a PONG to come. Loaded for transports that have a `window`; takes about 0.9 KB of heap.
+What has been handed to the stack is in flight until the server has answered a PING behind it.
+`size` bytes may be in flight, each write counting `COST` more. A PING goes behind what is queued
+as soon as more than `due` bytes would have none; so, with a transmit buffer of at most half the
+window, a window that is full always has a PING in it, and there is a PONG to come. Loaded for
+transports that have a `window`; takes about 0.9 KB of heap.
 """
 
 from array import array
@@ -19,7 +21,9 @@ _PAUSE_MS = const(10500)
 
 
 class Window:
-    """`out`: bytes in flight; `tail`: those of them that no PING is behind (below 0: not yet handed over)."""
+    """`out`: bytes in flight; `tail`: those of them that no PING is behind (below 0: not yet
+    handed over).
+    """
 
     COST = 96  # of a write, beside its bytes: lwIP's headers; and its queue has 32 places
 
@@ -43,7 +47,8 @@ class Window:
         return (self.out if out is None else out) + n + 5 * self.COST <= self.size
 
     def pinged(self, number, queued):
-        """A PING was queued, with so many bytes from the first one not yet handed over to its end."""
+        """A PING was queued, with so many bytes from the first one not yet handed over to its end.
+        """
         if self._count < _MARKS:
             self._sizes[self._count] = 0
             self._count += 1
@@ -61,7 +66,9 @@ class Window:
                 self._sizes[i] = self._sizes[i + 1]
 
     def lost(self):
-        """The connection has ended: milliseconds to wait before the next, as its data stay with the stack."""
+        """The connection has ended: milliseconds to wait before the next, as its data stay with
+        the stack.
+        """
         wait = 0
         if self.out > 2 * self.COST:  # (the costs of what a PONG has confirmed)
             now = utime.ticks_ms()

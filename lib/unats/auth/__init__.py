@@ -8,19 +8,21 @@
     UserJWT(jwt, seed)         UserCredentials(creds)      operator mode
     Callback(f)                f() returns any of these (or None), anew for every connection
 
-Seed, JWT and creds are bytes-like, or a str: the path of a file. A file is read at every connection,
-so that a renewed one is picked up, and what was read of it is overwritten afterwards. What is given as
-a bytearray is not copied: whoever gave it, or `wipe()`, overwrites it, and then it is of no more use.
-Out of reach are bytes objects, the file system's own buffers and the numbers that signing went through.
+Seed, JWT and creds are bytes-like, or a str: the path of a file. A file is read at every
+connection, so that a renewed one is picked up, and what was read of it is overwritten afterwards.
+What is given as a bytearray is not copied: whoever gave it, or `wipe()`, overwrites it, and then
+it is of no more use. Out of reach are bytes objects, the file system's own buffers and the numbers
+that signing went through.
 
 Each object is called by the client with the nonce of the server's INFO, and returns what to add to
-CONNECT, (key, value) pairs. A call allocates. What is wrong with the credentials is an AuthError that
-says what to do; it ends that attempt to connect and nothing else.
+CONNECT, (key, value) pairs. A call allocates. What is wrong with the credentials is an AuthError
+that says what to do; it ends that attempt to connect and nothing else.
 
-Signing happens inside `poll()`, which takes that much longer: on a 133 MHz board perhaps a second or
-two (not measured; `tools/bench_nkey.py` counts the operations). The watchdog's time must allow for it, and
-so must the server, which by default waits 2 s for CONNECT (`authorization { timeout: 10 }`). The
-arithmetic is loaded for that and released at once: it takes 24 KB of heap (64-bit words) meanwhile.
+Signing happens inside `poll()`, which takes that much longer: on a 133 MHz board perhaps a second
+or two (not measured; `tools/bench_nkey.py` counts the operations). The watchdog's time must allow
+for it, and so must the server, which by default waits 2 s for CONNECT
+(`authorization { timeout: 10 }`). The arithmetic is loaded for that and released at once: it takes
+24 KB of heap (64-bit words) meanwhile.
 """
 
 import gc
@@ -38,7 +40,8 @@ _SPACE = b" \t\r\n"
 
 
 def added(auth, nonce, fields):
-    """What `auth` adds to CONNECT's fields for a server's nonce. AuthError: it failed, or it changes what is there.
+    """What `auth` adds to CONNECT's fields for a server's nonce. AuthError: it failed, or it
+    changes what is there.
 
     Only an AuthError is told as it is: others may quote secrets.
     """
@@ -156,15 +159,16 @@ def _zero(secret):
 class _Signer:
     """Signs nonces, and remembers the public key, which takes as long to find as a signature.
 
-    It may only be used with its own seed: a signature with another's public key would give the seed
-    away. So it is kept with the seed's SHA-256.
+    It may only be used with its own seed: a signature with another's public key would give the
+    seed away. So it is kept with the seed's SHA-256.
     """
 
     def __init__(self):
         self._seed = self._point = None
 
     def sign(self, seed, nonce):
-        """Public key and signature, both str; seed: encoded, in a bytearray. Allocates. AuthError."""
+        """Public key and signature, both str; seed: encoded, in a bytearray. Allocates. AuthError.
+        """
         _check_nonce(nonce)
         gc.collect()
         from . import nkey
@@ -193,7 +197,9 @@ class _Signer:
 
 
 def _check_nonce(nonce):
-    """A server may have anything signed; let it at least be nothing that means something elsewhere."""
+    """A server may have anything signed; let it at least be nothing that means something
+    elsewhere.
+    """
     if not nonce:
         raise AuthError(
             "the server asks for no signature (no nonce in INFO): it has no NKeys or JWTs configured,"
@@ -288,9 +294,9 @@ class UserCredentials:
 class Callback:
     """Fresh credentials: f() is called at every attempt to connect, and returns any of the others.
 
-    It runs inside `poll()`, and must not wait for the network. None: no credentials this time. If it
-    raises an AuthError that is what is reported; of any other exception only the name is, since its
-    text may quote a secret (`error.cause` is the exception).
+    It runs inside `poll()`, and must not wait for the network. None: no credentials this time. If
+    it raises an AuthError that is what is reported; of any other exception only the name is, since
+    its text may quote a secret (`error.cause` is the exception).
     """
 
     def __init__(self, f):
@@ -338,9 +344,11 @@ def _jwt(raw, start, end):
 
 
 def _block(raw, at, what):
-    """The next line between two that begin with --- : where it starts and ends, and what follows it.
+    """The next line between two that begin with --- : where it starts and ends, and what follows
+    it.
 
-    As nats.go does it: the first is the JWT and the second the seed, whatever the lines are titled.
+    As nats.go does it: the first is the JWT and the second the seed, whatever the lines are
+    titled.
     """
     fence = False
     while at < len(raw):

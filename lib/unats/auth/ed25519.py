@@ -22,8 +22,8 @@ from .sha512 import sha512
 _P = (1 << 255) - 19
 _ORDER = (1 << 252) + 27742317777372353535851937790883648493
 
-# Points of the comb, 96 bytes each: y + x, y - x and 2*d*x*y modulo P, little-endian. Point 8*j + u
-# is the sum of (+ or - 2**(64*t)) * 2**(32*j) * B over the teeth t: plus for tooth 3, and for
+# Points of the comb, 96 bytes each: y + x, y - x and 2*d*x*y modulo P, little-endian. Point 8*j +
+# u is the sum of (+ or - 2**(64*t)) * 2**(32*j) * B over the teeth t: plus for tooth 3, and for
 # tooth t < 3 where bit t of u is set. The other eight of each block are these, negated.
 _COMB = (
     b">8s$\xc8\xa2\xb0KTH\x9a\xd3\x1c\xd9\x93\x8bQ\x8bE\xaa\xee\xc2\x83d'h\x08HF\x94\xceK\xad\xd0\x88\xdb"
@@ -88,7 +88,8 @@ def expand(seed):
 
 
 def public(key):
-    """The public key, 32 bytes, of an expanded key. Takes two thirds of the time of a signature."""
+    """The public key, 32 bytes, of an expanded key. Takes two thirds of the time of a signature.
+    """
     return _times_base(_number(memoryview(key)[:32]))
 
 

@@ -48,8 +48,8 @@ _H = (
 def sha512(*parts):
     """The SHA-512 digest of the bytes-like `parts` one after the other, as a new bytearray(64).
 
-    Allocates a padded copy of the message and 2 KB of scratch; both are wiped before returning, and
-    the digest is a bytearray so that the caller can wipe it.
+    Allocates a padded copy of the message and 2 KB of scratch; both are wiped before returning,
+    and the digest is a bytearray so that the caller can wipe it.
     """
     size = 0
     for part in parts:

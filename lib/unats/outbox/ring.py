@@ -50,7 +50,8 @@ class Ring:
         return -1
 
     def begin(self, at, subject_size, payload_size):
-        """Write the head of a record at `at`, which `place` gave; `fill` what follows, then `add`."""
+        """Write the head of a record at `at`, which `place` gave; `fill` what follows, then `add`.
+        """
         store(self.buf, at + _LENGTH, HEADER + subject_size + payload_size, 2)
         store(self.buf, at + _SUBJECT, subject_size, 2)
 

@@ -1,7 +1,7 @@
 """What a stream holds already, of readings that may have been published long ago.
 
-A stream recognises a message id for its duplicate window only. But readings are published in order,
-with ids that grow; so whatever is not beyond the last id of its subject is in the stream.
+A stream recognises a message id for its duplicate window only. But readings are published in
+order, with ids that grow; so whatever is not beyond the last id of its subject is in the stream.
 All of this allocates.
 """
 

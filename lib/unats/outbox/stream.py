@@ -1,9 +1,9 @@
 """Sending to a JetStream stream: each reading until it is acknowledged, in order.
 
 The window is the oldest readings of the spool's source: `_count` have been sent at one time or
-another, `_sent` since something last went wrong. Each has a number, `_first` and up, which ends its
-reply subject and stays the same when it is sent again. The header block and the reply subject are made
-once; only digits in them change.
+another, `_sent` since something last went wrong. Each has a number, `_first` and up, which ends
+its reply subject and stays the same when it is sent again. The header block and the reply subject
+are made once; only digits in them change.
 """
 
 import utime
