@@ -2,10 +2,10 @@
 
     micropython live_chaos.py URLS BOARD FOLDER LIFE WINDOW DUPLICATE_WINDOW_MS SYNCS
 
-URLS: with commas between. FOLDER: the outbox's; a file of that name and `.end` ends the putting. LIFE:
-which start of the board this is. Readings are `LIFE n xxx...`, with n counting from 1 and n % 50 letters
-behind it. SYNCS: after how many readings it syncs; 0: it does not. The journal is written to stdout, each line in one go, so that what arrived of a killed
-board's is what it did:
+URLS: with commas between. FOLDER: the outbox's; a file of that name and `.end` ends the putting.
+LIFE: which start of the board this is. Readings are `LIFE n xxx...`, with n counting from 1 and n
+% 50 letters behind it. SYNCS: after how many readings it syncs; 0: it does not. The journal is
+written to stdout, each line in one go, so that what arrived of a killed board's is what it did:
 
     i n     reading n will be put now: it may be found from here on
     p n     put(n) has returned True
@@ -23,9 +23,9 @@ import sys
 import utime
 
 import unats
-import unats.outbox.stream
 import unats.msg_extras  # what is loaded in times of trouble only would look as if the heap grew
 import unats.outbox.flashlog
+import unats.outbox.stream
 import unats.request
 from unats.outbox import Outbox
 
@@ -106,7 +106,9 @@ class Board:
         self.n += 1
         n = self.n
         say("i %d" % n)
-        taken = self.outbox.put(self.subject % (n % 3), "%s %d %s" % (self.life, n, "x" * (n % 50)))
+        taken = self.outbox.put(
+            self.subject % (n % 3), "%s %d %s" % (self.life, n, "x" * (n % 50))
+        )
         say("%s %d" % ("p" if taken else "r", n))
         if self.syncs and n % self.syncs == 0 and self.outbox.sync():
             say("s %d" % n)
@@ -116,7 +118,15 @@ class Board:
         gc.collect()
         say("h %d" % gc.mem_alloc())
         s = self.outbox.stats
-        counts = s.acked, s.resent, s.dropped, s.damaged, s.rejected, s.unverified, self.nc.stats.reconnects
+        counts = (
+            s.acked,
+            s.resent,
+            s.dropped,
+            s.damaged,
+            s.rejected,
+            s.unverified,
+            self.nc.stats.reconnects,
+        )
         say("t %s %d" % (" ".join(map(str, counts)), len(os.listdir("/proc/self/fd"))))
 
 

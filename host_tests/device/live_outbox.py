@@ -2,16 +2,17 @@
 
     micropython live_outbox.py URL FOLDER ROUND COUNT
 
-Readings are `ROUND n`, n counting from 1. It says `put n` and `synced n` as it goes, the latter when
-all readings up to n must outlast whatever comes; and at the end `done`, when all are acknowledged.
+Readings are `ROUND n`, n counting from 1. It says `put n` and `synced n` as it goes, the latter
+when all readings up to n must outlast whatever comes; and at the end `done`, when all are
+acknowledged.
 """
 
 import gc
 import sys
 
 import unats
-import unats.outbox.stream
 import unats.outbox.flashlog
+import unats.outbox.stream
 from unats.outbox import Outbox
 
 gc.collect()  # what compiling has left behind

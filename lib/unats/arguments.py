@@ -59,7 +59,11 @@ def _queue(nc, rest):
             rest[1] = checked(rest[1]) if rest[1] else b""
             rest[7] += 1
         elif done or not drained(nc):
-            if done == 0 and nc.connected and rest[5] + len(rest[1]) + len(rest[2]) + rest[4] + 36 <= nc.tx_size:
+            if (
+                done == 0
+                and nc.connected
+                and rest[5] + len(rest[1]) + len(rest[2]) + rest[4] + 36 <= nc.tx_size
+            ):
                 nc.stats.dropped += 1  # it is full, and nothing leaves at the moment
                 return False
             if not nc.feature("large").begin(nc):

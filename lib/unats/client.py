@@ -37,7 +37,6 @@ _LONGEST = const(0x0FFFFFFF)  # the furthest deadline, ms: ticks wrap
 _WRAP = const(0x3FFFFFFF)
 
 
-
 class Client:
     """A connection to NATS. Nothing happens before `connect()`; then call `poll()` all the time.
 
@@ -70,10 +69,11 @@ class Client:
 
     def __init__(
         self, servers, *, name=None, user=None, password=None, token=None, auth=None, tls=None,
-        rx_size=1024, tx_size=1024, transport=None, resolver=None, on_event=None, inbox_prefix="_INBOX",
-        ping_interval_ms=30000, max_pings_out=2, connect_timeout_ms=5000, reconnect_wait_ms=250,
-        reconnect_max_wait_ms=30000, max_reconnects=-1, randomize=True, echo=True, verbose=False,
-        pedantic=False, ignore_discovered_servers=False
+        rx_size=1024, tx_size=1024, transport=None, resolver=None, on_event=None,
+        inbox_prefix="_INBOX", ping_interval_ms=30000, max_pings_out=2,
+        connect_timeout_ms=5000, reconnect_wait_ms=250, reconnect_max_wait_ms=30000,
+        max_reconnects=-1, randomize=True, echo=True, verbose=False, pedantic=False,
+        ignore_discovered_servers=False
     ):  # fmt: skip
         from .servers import prepare
 
@@ -82,7 +82,10 @@ class Client:
         self.on_event, self.inbox_prefix, self.auth = on_event, inbox_prefix, auth
         self.ping_interval_ms, self.max_pings_out = ping_interval_ms, max_pings_out
         self.connect_timeout_ms = connect_timeout_ms
-        self.reconnect_wait_ms, self.reconnect_max_wait_ms = reconnect_wait_ms, reconnect_max_wait_ms
+        self.reconnect_wait_ms, self.reconnect_max_wait_ms = (
+            reconnect_wait_ms,
+            reconnect_max_wait_ms,
+        )
         self.max_reconnects, self.randomize = max_reconnects, randomize
         self.ignore_discovered_servers = ignore_discovered_servers
         prepare(self, servers, tls, name, (user, password, token), (echo, verbose, pedantic))
@@ -101,7 +104,9 @@ class Client:
 
     def deadline(self, ms):
         """The deadline that is so many milliseconds away, at most 3 days."""
-        return (utime.ticks_ms() - (-int(min(max(ms, 0), _LONGEST)) & _WRAP)) & _WRAP  # (a sum could need the heap)
+        return (
+            utime.ticks_ms() - (-int(min(max(ms, 0), _LONGEST)) & _WRAP)
+        ) & _WRAP  # (a sum could need the heap)
 
     def left(self, deadline):
         """Milliseconds until a deadline, 0 if it is past, also by days: half the ticks' range
@@ -270,7 +275,9 @@ class Client:
                     self.subscriptions.pop(sid, None)
         self._due = self._phase > 0
 
-    def request(self, subject, payload=b"", timeout_ms=2000, headers=None, handler=None, max_msgs=1):
+    def request(
+        self, subject, payload=b"", timeout_ms=2000, headers=None, handler=None, max_msgs=1
+    ):
         """Publish with a reply subject of this client's own, and get what is answered. Allocates.
 
         Without a handler it waits and returns the reply, a `Msg` of its own; `NoResponders` at
@@ -281,7 +288,9 @@ class Client:
         in time), and handler(None) when no more can come: time is up, or the connection was lost.
         ValueError: as `publish`.
         """
-        return self.feature("request").request(self, subject, payload, timeout_ms, headers, handler, max_msgs)
+        return self.feature("request").request(
+            self, subject, payload, timeout_ms, headers, handler, max_msgs
+        )
 
     def drain(self, timeout_ms=5000):
         """Unsubscribe, handle what is under way, send what is queued, close.

@@ -76,7 +76,7 @@ def turn(nc, left, wait):
         else:
             _open(nc)
         return 0
-    if left == 0 or phase <= _OPENING and nc._broken is not None:
+    if left == 0 or (phase <= _OPENING and nc._broken is not None):
         lost(nc, nc._broken or error("Timeout", "%s: no answer in time" % nc.current))
         return 0
     wait = min(left, wait)
@@ -84,12 +84,7 @@ def turn(nc, left, wait):
         ready(nc, wait)
         return 0
     if phase == _HELLO:
-        n = 1
-        while nc._chunk and n:
-            n = push(nc, nc._chunk, 0, len(nc._chunk))
-            nc._chunk = nc._chunk[n:] or next(nc._chunks, b"")
-        if not nc._chunk:  # a message may come before the first PONG, and its handler may publish
-            nc._f[ROOM] = nc.tx_size
+        _send_hello(nc)
     try:
         n = exchange(nc, wait)
         if nc._phase == _HELLO and not nc._chunk and nc._pongs >= nc._pings and nc._broken is None:
@@ -100,6 +95,16 @@ def turn(nc, left, wait):
     if nc._broken is not None and n == 0 and nc._phase > _OPENING:
         lost(nc, nc._broken)
     return n
+
+
+def _send_hello(nc):
+    """Send what goes out before all else."""
+    n = 1
+    while nc._chunk and n:
+        n = push(nc, nc._chunk, 0, len(nc._chunk))
+        nc._chunk = nc._chunk[n:] or next(nc._chunks, b"")
+    if not nc._chunk:  # a message may come before the first PONG, and its handler may publish
+        nc._f[ROOM] = nc.tx_size
 
 
 def _open(nc):
@@ -151,7 +156,11 @@ def text(nc):
     try:
         line = nc._text = nc._text + piece(nc._rx, nc._f)
         verb = line[:5].lower()
-        if len(line) > _MAX_TEXT or len(verb) == 5 and verb[:4] not in (b"info", b"-err") or verb[4:] > b" ":
+        if (
+            len(line) > _MAX_TEXT
+            or (len(verb) == 5 and verb[:4] not in (b"info", b"-err"))
+            or verb[4:] > b" "
+        ):
             raise error("ProtocolError", "no NATS protocol from %s" % nc.current)
         if line[-1:] != b"\n":
             return 0
@@ -309,7 +318,7 @@ def requeue(nc, size):
     while at < f[QUEUED]:
         line = tx.find(b"\r\n", at)
         end = line + 2
-        if tx[at] == 72 or tx[at] == 80 and tx[at + 1] == 85:  # HPUB, PUB
+        if tx[at] == 72 or (tx[at] == 80 and tx[at + 1] == 85):  # HPUB, PUB
             i = tx.rfind(b" ", at, line) + 1
             n = 0
             while i < line:

@@ -48,7 +48,9 @@ class JetStream:
         self._nc = nc
         self._prefix = "$JS.%s.API." % domain if domain else "$JS.API."
 
-    def publish(self, subject, payload=b"", msg_id=None, handler=None, timeout_ms=5000, headers=None):
+    def publish(
+        self, subject, payload=b"", msg_id=None, handler=None, timeout_ms=5000, headers=None
+    ):
         """Publish, have it stored. Without a handler: wait, and return the `PubAck`.
 
         With one: return True, or False if it could not be queued; `poll()` then calls handler(ack,
@@ -82,7 +84,9 @@ class JetStream:
         `allow_direct`. If it is replicated, a server may answer that is a moment behind.
         """
         if stream is not None:
-            return self._direct("%sDIRECT.GET.%s.%s" % (self._prefix, stream, subject), handler, timeout_ms)
+            return self._direct(
+                "%sDIRECT.GET.%s.%s" % (self._prefix, stream, subject), handler, timeout_ms
+            )
         return _LastId(self, subject, handler, timeout_ms).start()
 
     def _direct(self, question, handler, timeout_ms):
@@ -123,7 +127,9 @@ class JetStream:
 
 def _result(msg, kind):
     fields = msg.json()
-    if not isinstance(fields, dict) or kind is PubAck and not ("stream" in fields or "error" in fields):
+    if not isinstance(fields, dict) or (
+        kind is PubAck and not ("stream" in fields or "error" in fields)
+    ):
         raise Error("not an answer of JetStream's: %s" % msg.text)
     if "error" in fields:
         raise JetStreamError(fields["error"])

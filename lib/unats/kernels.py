@@ -21,13 +21,15 @@ again:
 """
 
 from array import array
+
 import micropython
 from micropython import const
 
-
 POS = const(0)
 END = const(1)
-_LEFT = const(2)  # 0, or -1 in the middle of a line of text, or bytes of a message larger than the buffer still to come, CR LF among them
+# 0, or -1 in the middle of a line of text, or bytes still to come of a message larger than the
+# buffer, CR LF among them
+_LEFT = const(2)
 _LIMIT = const(3)  # the smallest size not to deliver whole; 0: none is, its control line was cut
 SENT = const(4)
 QUEUED = const(5)
@@ -42,7 +44,8 @@ _SUBJECT_END = const(13)
 _SID = const(17)
 _REPLY = const(18)  # the reply subject, from and to (the same: there is none)
 _REPLY_END = const(19)
-_NAME = const(20)  # of a header, once that is looked for, where the last fields were: its name and value
+# of a header, once that is looked for, where the last fields were: its name and value
+_NAME = const(20)
 _VALUE = const(22)
 _HEAD = const(24)  # the headers, from and to
 _HEAD_END = const(25)
@@ -52,7 +55,8 @@ _SIZE = const(29)  # bytes of that
 _TOTAL = const(30)  # bytes of the whole payload,
 _OFFSET = const(31)  # ... and where in it the fragment begins
 _STEP = const(32)
-_KEPT = const(33)  # bytes in front that stay: control line and headers of a message that comes in fragments
+# bytes in front that stay: control line and headers of a message that comes in fragments
+_KEPT = const(33)
 _WHOLE = const(34)  # f[_LIMIT], while no control line was cut
 _CUT = const(35)  # bytes of the control line at hand that are gone already
 _POSITIONS = const(36)
@@ -97,8 +101,7 @@ def copy(buf, at: int, data, start: int, n: int) -> int:
 
 @micropython.viper
 def digits(buf: ptr8, at: int, n: int) -> int:
-    """Write n >= 0 in decimal at buf[at], where the caller has room for ten; return where it ends.
-    """
+    """Write n >= 0 in decimal at buf[at], where there is room for ten digits; return its end."""
     power = 1
     while n // power >= 10:
         power *= 10
@@ -141,7 +144,9 @@ def make_room(buf: ptr8, f: ptr32) -> int:
 
 
 @micropython.viper
-def encode(f, buf, subject, start: int, n: int, data, size: int, reply, headers, checked: int) -> int:
+def encode(
+    f, buf, subject, start: int, n: int, data, size: int, reply, headers, checked: int
+) -> int:
     """Queue PUB or HPUB to subject[start : start + n] with the first `size` bytes of the data,
     which the caller has checked.
 
@@ -253,7 +258,9 @@ def scan(buf: ptr8, f: ptr32) -> int:
             c = int(buf[at])
         f[i + 1] = at
         f[i + 2] = value
-        if f[i] == at or i > _SUBJECT + 14:  # empty; or a sixth (which went where there is no harm)
+        if (
+            f[i] == at or i > _SUBJECT + 14
+        ):  # empty; or a sixth (which went where there is no harm)
             c = 0
             break
         i += 3
@@ -342,12 +349,15 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     if reply is None and headers is None and n == -1:
         kind = _type(payload)
         while kind is _bytes or kind is _bytearray:
-            done = encode(self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0)
+            done = encode(
+                self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0
+            )
             if done > 0:
                 return True
             if done or not drained(self):
                 break
-    rest = self._rest  # (a call with all of these would have a frame too large to be made without the heap)
+    # (A call with all of these would have a frame too large to be made without the heap.)
+    rest = self._rest
     rest[0] = subject
     rest[1] = reply
     rest[2] = headers
@@ -360,7 +370,9 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
 def encode_rest(nc):
     """`encode` what `arguments.publish` has put together."""
     rest = nc._rest
-    return encode(nc._f, nc._tx, rest[0], rest[6], rest[5], rest[3], rest[4], rest[1], rest[2], rest[7])
+    return encode(
+        nc._f, nc._tx, rest[0], rest[6], rest[5], rest[3], rest[4], rest[1], rest[2], rest[7]
+    )
 
 
 # Sending.
@@ -408,8 +420,7 @@ def drained(nc):
 
 
 def control(nc, line):
-    """Queue a control line (bytes); False if there is no room. PING and PONG may use the reserve.
-    """
+    """Queue a control line (bytes); False: there is no room. PING and PONG may use the reserve."""
     f = nc._f
     n = len(line)
     if f[QUEUED] + n > nc.tx_size + (0 if n > 6 else _RESERVE):
@@ -442,7 +453,12 @@ def exchange(nc, wait):
         w.handler = True  # one may be called
     n = dispatch_all(nc) if f[POS] < f[END] else 0  # what came before a handler raised
     if wait > 0 and n == 0 and nc._broken is None:
-        attempt(nc, (f[QUEUED] > 0 or nc._chunk != b"") and (w is None or w.out + w.COST < w.size), wait, -1)
+        attempt(
+            nc,
+            (f[QUEUED] > 0 or nc._chunk != b"") and (w is None or w.out + w.COST < w.size),
+            wait,
+            -1,
+        )
     n += receive(nc, f)
     if w is not None:
         w.handler = False
@@ -616,7 +632,7 @@ def _short(nc, rx, end):
         at += 1
     elif word != 0x2B6F6B:
         word = 0
-    if not end or rx[end - 2] != 13 or at + 2 != end and rx[at] != 32 and rx[at] != 9:
+    if not end or rx[end - 2] != 13 or (at + 2 != end and rx[at] != 32 and rx[at] != 9):
         word = 0
     if word == 0x70696E:
         nc._pong = nc._todo = True
@@ -752,12 +768,21 @@ class Msg:
         """Publish to the reply subject, as `Client.publish`; False also if there is none."""
         if self._f[_REPLY] == self._f[_REPLY_END]:
             return False
-        return self.nc.publish(self.buffer, payload, b"", headers, n)  # which stands for the reply subject
+        return self.nc.publish(
+            self.buffer, payload, b"", headers, n
+        )  # which stands for the reply subject
 
 
 # Where in the array a message's parts are, for `msg_extras.py`; each of the second six has its end
 # behind it.
-FIELDS = {"start": _START, "end": _STOP, "size": _SIZE, "offset": _OFFSET, "total": _TOTAL, "sid": _SID}
+FIELDS = {
+    "start": _START,
+    "end": _STOP,
+    "size": _SIZE,
+    "offset": _OFFSET,
+    "total": _TOTAL,
+    "sid": _SID,
+}
 PARTS = (_SUBJECT, _REPLY, _HEAD, _START, _NAME, _VALUE, _SID)
 
 

@@ -26,7 +26,9 @@ def _make_way(nc, w, n):
     middle of a message.
     """
     if not w.fits(n, 0):
-        nc.last_error = nc.connection().error("Error", "message of %d bytes: too large for this board, send it in parts" % n)
+        nc.last_error = nc.connection().error(
+            "Error", "message of %d bytes: too large for this board, send it in parts" % n
+        )
         return False
     rest, nc._rest = nc._rest, [None] * 8  # handlers may publish
     until = nc.deadline(nc.connect_timeout_ms)
@@ -46,7 +48,9 @@ def _check(nc, rest):
     body = rest[4] + len(rest[2])
     line = rest[5] + len(rest[1]) + 36
     if nc._f[ROOM] and body > nc._f[MAX_PAYLOAD]:
-        raise ValueError("payload: larger than the server's max_payload, %d bytes" % nc.server.max_payload)
+        raise ValueError(
+            "payload: larger than the server's max_payload, %d bytes" % nc.server.max_payload
+        )
     if not nc.connected:
         if rest[0] is not nc._rx:
             check_subject(rest[0])

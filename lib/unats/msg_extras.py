@@ -172,7 +172,9 @@ class _Copy(Msg):
 def copy(self):
     """A `Msg` with a buffer of its own, which stays valid."""
     f = array("i", self._f)
-    twin = _Copy(self.nc, bytes(memoryview(self.buffer)[f[_SUBJECT] : f[_HEAD + 1]]) + self.data, f)
+    twin = _Copy(
+        self.nc, bytes(memoryview(self.buffer)[f[_SUBJECT] : f[_HEAD + 1]]) + self.data, f
+    )
     shift(f, f[_SUBJECT])
     f[_START] = f[_HEAD + 1]
     f[_START + 1] = len(twin.buffer)

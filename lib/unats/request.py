@@ -61,7 +61,9 @@ class Requests:
         if handler is not None:
             if not callable(handler):
                 raise ValueError("handler: give a function of one argument, the message or None")
-            return self._start(subject, payload, headers, timeout_ms, handler, max_msgs) is not None
+            return (
+                self._start(subject, payload, headers, timeout_ms, handler, max_msgs) is not None
+            )
         return self._wait(subject, payload, headers, timeout_ms)
 
     def _start(self, subject, payload, headers, timeout_ms, handler, max_msgs):
@@ -87,7 +89,9 @@ class Requests:
         """Publish a request and poll until it is answered; return the reply."""
         nc = self._nc
         skipped = self._inbox.dropped
-        request = self._start(subject, payload, headers, timeout_ms, None, 1) if nc.connected else None
+        request = (
+            self._start(subject, payload, headers, timeout_ms, None, 1) if nc.connected else None
+        )
         if request is None:
             if nc.connected:
                 raise Error("request: the transmit buffer is full")
@@ -118,7 +122,7 @@ class Requests:
         for request in self._pending:
             if msg.token_equals(self._token_at, request.token):
                 request.left -= 1
-                if request.left == 0 or msg.status == 503 and not msg.size:
+                if request.left == 0 or (msg.status == 503 and not msg.size):
                     self._drop(request)
                 if request.handler is None:
                     request.result = msg.copy()

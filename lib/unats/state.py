@@ -18,8 +18,7 @@ class Server:
 
 
 class Info:
-    """What the server said of itself in INFO; also by subscript. Zero, False or empty: not said.
-    """
+    """What the server said of itself in INFO; also by subscript. Zero, False, empty: not said."""
 
     name = version = nonce = ""
     max_payload = client_id = 0
@@ -45,7 +44,8 @@ class Subscription:
         self.direct = None if max_msgs else handler  # for messages that need only be counted
         self.chunked = chunked
         self.max_msgs = max_msgs
-        self.received = self.dropped = self.offset = 0  # the latter: messages had before this connection
+        # the latter: messages had before this connection
+        self.received = self.dropped = self.offset = 0
         self.error = None
         self.told = 0  # 1: this connection's server has it; 2: and knows all of it
         self.nc = nc
@@ -73,7 +73,11 @@ class Subscription:
         if self.told == 0:
             self.error = None  # another server, or other permissions, may take it
             self.offset = self.received + self.dropped
-            line = "SUB %s %s%d\r\n" % (self.subject, self.queue + " " if self.queue else "", self.sid)
+            line = "SUB %s %s%d\r\n" % (
+                self.subject,
+                self.queue + " " if self.queue else "",
+                self.sid,
+            )
         if self.max_msgs:
             line += "UNSUB %d %d\r\n" % (self.sid, self.max_msgs - self.offset)
         return line.encode()

@@ -18,7 +18,12 @@ def tidy(rx, f):
     for c in line[:-2]:
         if c < 32 and c != 9:
             return False
-    if usual == line or line[-2:] != b"\r\n" or not words[0] in (b"MSG", b"HMSG") or len(usual) > len(line):
+    if (
+        usual == line
+        or line[-2:] != b"\r\n"
+        or words[0] not in (b"MSG", b"HMSG")
+        or len(usual) > len(line)
+    ):
         return False
     rx[end - len(usual) : end] = usual
     f[POS] = end - len(usual)

@@ -57,8 +57,16 @@ class Tls:
     """
 
     def __init__(
-        self, ca=None, *, cert=None, key=None, server_hostname=None, handshake_first=False,
-        handshake_timeout_ms=4000, insecure_skip_verify=False, context=None
+        self,
+        ca=None,
+        *,
+        cert=None,
+        key=None,
+        server_hostname=None,
+        handshake_first=False,
+        handshake_timeout_ms=4000,
+        insecure_skip_verify=False,
+        context=None,
     ):
         if handshake_timeout_ms < 1:
             raise ValueError("tls: handshake_timeout_ms must be at least 1")
@@ -81,7 +89,7 @@ def _context(ca, cert, key, insecure):
     """The SSLContext; everything that can be wrong with certificates and key is found here."""
     if (ca is None) != bool(insecure):
         raise ValueError(
-            "tls: give ca, the certificate to trust; to trust anybody, and only then, insecure_skip_verify=True"
+            "tls: give ca, the certificate to trust; insecure_skip_verify=True trusts anybody"
         )
     if (cert is None) != (key is None):
         raise ValueError("tls: give cert and key together")
@@ -105,7 +113,9 @@ def _load(load, ca):
         try:
             load(der)
         except ValueError:
-            raise ValueError("ca: not a certificate, or of a kind this port does not know") from None
+            raise ValueError(
+                "ca: not a certificate, or of a kind this port does not know"
+            ) from None
 
 
 def _load_own(context, cert, key):
@@ -142,7 +152,9 @@ def _ders(given, label, what):
 def secured(tls, transport, nc):
     """The transport for `Client(tls=...)`, to `nc.current`. ValueError: misuse."""
     if transport is not None:
-        raise ValueError("tls: it does not go over a transport of your own, which has to do that itself")
+        raise ValueError(
+            "tls: it does not go over a transport of your own, which has to do that itself"
+        )
     if hasattr(tls, "wrap_socket"):
         tls = Tls(context=tls)
     if not isinstance(tls, Tls):

@@ -33,7 +33,9 @@ class Window:
         self.size = size
         self.due = min(size >> 1, size - tx_size - 24 - 2 * self.COST)
         self._numbers = array("i", [0] * _MARKS)  # which PINGs are unanswered, oldest first;
-        self._sizes = array("i", [0] * _MARKS)  # ... and what each vouches for, beyond the one before
+        self._sizes = array(
+            "i", [0] * _MARKS
+        )  # ... and what each vouches for, beyond the one before
         self._lost_at = None
         self.handler = False  # one may be called at the moment
         self.clear()
@@ -47,8 +49,7 @@ class Window:
         return (self.out if out is None else out) + n + 5 * self.COST <= self.size
 
     def pinged(self, number, queued):
-        """A PING was queued, with so many bytes from the first one not yet handed over to its end.
-        """
+        """A PING was queued; bytes: from the first one not yet handed over to its end."""
         if self._count < _MARKS:
             self._sizes[self._count] = 0
             self._count += 1

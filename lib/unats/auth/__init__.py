@@ -30,8 +30,8 @@ from hashlib import sha256
 
 from micropython import const
 
-from ..errors import AuthError
-from ..servers import quoted
+from unats.errors import AuthError
+from unats.servers import quoted
 
 _MAX_FILE = const(16384)  # a JWT must fit a control line of the server's, which is 4 KB by default
 _MAX_NONCE = const(128)  # a nats-server's has 15 characters
@@ -50,7 +50,9 @@ def added(auth, nonce, fields):
         names = [name for name, value in fields if value is not None]
         for key, value in pairs:
             if not isinstance(key, str) or not key.replace("_", "").isalpha() or key in names:
-                raise AuthError("auth: its keys must be names of CONNECT's fields that are not set otherwise")
+                raise AuthError(
+                    "auth: its keys must be names of CONNECT's fields that are not set otherwise"
+                )
             if value is not None:
                 quoted(value)  # ValueError
             names.append(key)
@@ -144,8 +146,15 @@ class _Secret:
 def _path(what, text):
     """The path, unless it looks as if it were the secret itself."""
     seed = len(text) == 58 and text[0] == "S"
-    if seed or len(text) > 255 or text.strip()[:3] == "---" or text[:2] == "ey" and text.count(".") == 2:
-        raise ValueError("%s: a str is the path of a file; give the %s itself as bytes" % (what, what))
+    if (
+        seed
+        or len(text) > 255
+        or text.strip()[:3] == "---"
+        or (text[:2] == "ey" and text.count(".") == 2)
+    ):
+        raise ValueError(
+            "%s: a str is the path of a file; give the %s itself as bytes" % (what, what)
+        )
     if not text or "\0" in text:
         raise ValueError("%s: the path of its file is empty, or holds a NUL" % what)
     return text
@@ -167,8 +176,7 @@ class _Signer:
         self._seed = self._point = None
 
     def sign(self, seed, nonce):
-        """Public key and signature, both str; seed: encoded, in a bytearray. Allocates. AuthError.
-        """
+        """Public key and signature, both str; seed: encoded, a bytearray. AuthError. Allocates."""
         _check_nonce(nonce)
         gc.collect()
         from . import nkey
@@ -202,7 +210,7 @@ def _check_nonce(nonce):
     """
     if not nonce:
         raise AuthError(
-            "the server asks for no signature (no nonce in INFO): it has no NKeys or JWTs configured,"
+            "the server asks for no signature (no nonce in INFO): no NKeys or JWTs are configured,"
             " or rx_size is too small for its INFO"
         )
     if len(nonce) > _MAX_NONCE:
@@ -301,7 +309,9 @@ class Callback:
 
     def __init__(self, f):
         if not callable(f):
-            raise ValueError("Callback: give a function without arguments that returns credentials")
+            raise ValueError(
+                "Callback: give a function without arguments that returns credentials"
+            )
         self._f = f
 
     def __call__(self, nonce):
@@ -309,7 +319,9 @@ class Callback:
         if found is None:
             return ()
         if isinstance(found, Callback) or not callable(found):
-            raise AuthError("Callback: its function must return credentials of unats.auth, or None")
+            raise AuthError(
+                "Callback: its function must return credentials of unats.auth, or None"
+            )
         return found(nonce)
 
 
@@ -367,7 +379,9 @@ def _fence(raw, at, what):
     """The end of the line at `at`, which must begin with --- too."""
     end = raw.find(b"\n", at)
     if raw[at : at + 3] != b"---":
-        raise AuthError("creds: a line of dashes is missing after the %s: is the file cut off?" % what)
+        raise AuthError(
+            "creds: a line of dashes is missing after the %s: is the file cut off?" % what
+        )
     return len(raw) if end < 0 else end + 1
 
 

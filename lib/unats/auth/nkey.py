@@ -91,8 +91,7 @@ class NKey:
 
     @property
     def public(self):
-        """The public key as text. Takes nearly as long as a signature the first time; allocates.
-        """
+        """The public key as text. At first takes nearly as long as a signature; allocates."""
         raw = bytearray(35)
         raw[0] = self._prefix
         raw[1:33] = self._public()
@@ -116,8 +115,7 @@ class NKey:
         return text.replace("+", "-").replace("/", "_")
 
     def wipe(self):
-        """Overwrites the secret. The public key stays, if it was ever asked for; signing is over.
-        """
+        """Overwrites the secret. The public key stays if it was asked for; signing is over."""
         if self._key:
             _zero(self._key)
             self._key = None

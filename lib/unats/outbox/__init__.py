@@ -94,7 +94,7 @@ class Outbox:
         sync_ms=None,
         duplicate_window_ms=120000,
         domain=None,
-        stream=None
+        stream=None,
     ):
         if ack not in ("stream", "none") or not 1 <= window <= 16 or ack_ms < 1:
             raise ValueError("ack: 'stream' or 'none'; window: 1 to 16; ack_ms: at least 1")
@@ -107,7 +107,9 @@ class Outbox:
         if ack == "stream":
             from .stream import Acked
 
-            self._sender = Acked(nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream)
+            self._sender = Acked(
+                nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream
+            )
         else:
             from .plain import Unacked
 

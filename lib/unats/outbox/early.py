@@ -26,6 +26,7 @@ Source: the NATS client protocol, where a client may send as soon as it has sent
 Allocates.
 """
 
+
 class Early:
     """Has the client `nc` send early what waits in `outbox`, up to `size` bytes, at each
     connection.

@@ -29,8 +29,9 @@ import os
 
 from micropython import const
 
-from ..kernels import copy
-from ..nuid import random_hex
+from unats.kernels import copy
+from unats.nuid import random_hex
+
 from .ring import HEADER, load, store
 
 
@@ -213,8 +214,7 @@ class FlashLog:
             return 0
 
     def claim(self):
-        """Mark the oldest segment as one that is being sent: after a restart it is not read again.
-        """
+        """Mark the oldest segment as being sent: after a restart it is not read again."""
         name = self.segments[0] + ".sent"
         try:
             os.rename(self.path + self.segments[0], self.path + name)

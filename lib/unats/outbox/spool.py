@@ -12,9 +12,10 @@ the rest of the ring. `drain` is a second buffer like the ring, with the oldest 
 import utime
 from micropython import const
 
-from ..arguments import octets, size_of
-from ..kernels import copy
-from ..subjects import check_subject
+from unats.arguments import octets, size_of
+from unats.kernels import copy
+from unats.subjects import check_subject
+
 from .ring import HEADER, Ring
 
 _REST_MS = const(30000)  # after flash failed it is left alone
@@ -247,8 +248,7 @@ class Spool:
         return self._rest_until is not None
 
     def _write(self, at, count):
-        """Write the ring's last readings, so many from `at` on, as a segment; its name, or None.
-        """
+        """The ring's last readings, so many from `at` on become a segment; its name, or None."""
         try:
             return self.log.write(self.ring, at, count)
         except (OSError, MemoryError) as e:

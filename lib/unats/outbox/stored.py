@@ -8,10 +8,10 @@ All of this allocates.
 import utime
 from micropython import const
 
-from ..errors import NoResponders, NotConnected, Timeout
-from ..jetstream import JetStream, JetStreamError
-from .spool import is_over
+from unats.errors import NoResponders, NotConnected, Timeout
+from unats.jetstream import JetStream, JetStreamError
 
+from .spool import is_over
 
 _TRIES = const(24)  # longer than a dead connection goes unnoticed
 
