@@ -30,7 +30,7 @@ beside the public API, the seams:
 import utime
 from micropython import const
 
-from .kernels import control, exchange, ping, publish
+from .kernels import control, drained, exchange, ping, publish
 from .state import Subscription
 
 _LONGEST = const(0x0FFFFFFF)  # the furthest deadline, ms: ticks wrap
@@ -182,8 +182,10 @@ class Client:
                 left = self._keep_alive()
             if self._pong and control(self, b"PONG\r\n"):
                 self._pong = False
-            if self._due:
+            while self._due:
                 self.tell()
+                if self._due and not drained(self):
+                    break
         for f in self.on_turn:
             left = min(left, f())
         self._todo = self._phase or self._due or self._pong or self.on_turn != ()

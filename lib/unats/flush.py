@@ -9,14 +9,14 @@ def flush(nc, timeout_ms):
     number = -1
     server = None
     while True:
-        if number < 0 and nc.connected:
+        if number < 0 and nc.connected and not nc._due:  # behind all subscriptions
             server, number = nc.server, ping(nc)
         if number >= 0 and (nc.server is not server or nc._pongs >= number or not nc.connected):
             return nc.connected and nc.server is server
         left = nc.left(until)
         if left == 0 or nc.state in ("disconnected", "closed"):
             return False
-        nc.poll(left)
+        nc.poll(1 if nc.connected and number < 0 else left)
 
 
 def drain(nc, timeout_ms):

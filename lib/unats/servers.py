@@ -250,7 +250,7 @@ def read_info(server, text):
             name = "name" if key == "server_name" else key
             wanted = list if key == "connect_urls" else type(getattr(Info, name))
             if type(value) is wanted:
-                setattr(server, name, value)
+                setattr(server, name, value[:16] if wanted is list else value)
     except (ValueError, AttributeError, RuntimeError):  # no JSON, no object, too deep
         from .errors import ProtocolError
 

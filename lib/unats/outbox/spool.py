@@ -116,17 +116,10 @@ class Spool:
 
     def _is_plain(self, subject):
         """Whether it is clearly a subject: no wildcards, ASCII only. Does not allocate."""
-        n = len(subject)
-        if not 0 < n <= _MAX_SUBJECT:
+        if not 0 < len(subject) <= _MAX_SUBJECT:
             return False
-        copy(self._text, 0, subject, 0, n)
-        last = _DOT
-        for i in range(n):
-            c = self._text[i]
-            if not 0x20 < c < 0x7F or c in b"*>" or c == last == _DOT:
-                return False
-            last = c
-        return last != _DOT
+        copy(self._text, 0, subject, 0, len(subject))
+        return is_plain(self._text, len(subject))
 
     def _put(self, subject, payload, n):
         at = self._place(len(subject), n)
@@ -333,6 +326,17 @@ class Spool:
     def _drop_done_copies(self):
         while self._copy_ends and self._copy_ends[0] <= self._done:
             self._drop_copies(1)
+
+
+def is_plain(text, n):
+    """Whether the first n bytes are tokens of printable ASCII, and no wildcards among it."""
+    last = _DOT
+    while n:  # the same backwards
+        n -= 1
+        if text[n] <= 0x20 or text[n] >= 0x7F or text[n] in b"*>" or text[n] == last == _DOT:
+            return False
+        last = text[n]
+    return last != _DOT
 
 
 def is_over(deadline, ms):
