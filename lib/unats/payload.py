@@ -3,6 +3,7 @@
 from micropython import const
 
 from .arguments import _probe, octets, size_of
+from .checks import check
 from .kernels import copy, digits
 
 _HEX = b"0123456789abcdef"
@@ -20,6 +21,7 @@ class Payload:
     """
 
     def __init__(self, size):
+        check("size", size, 0)
         self.buffer = bytearray(size)
         self.size = 0
 
@@ -33,12 +35,14 @@ class Payload:
 
     def text(self, s):
         """Append a str (as UTF-8), or bytes."""
-        n = len(s)
         if type(s) is str:
+            n = len(s)
             _probe.seek(0)
             if _probe.write(s, n, 1):  # its bytes are more than its characters
                 return self.bytes(s.encode())
-        elif type(s) is not bytes:
+        elif type(s) is bytes:
+            n = len(s)
+        else:
             return self.bytes(s)
         if self.size + n > len(self.buffer):
             self._room(n)
@@ -88,7 +92,10 @@ class Payload:
 
     def hex(self, b):
         """Append the bytes as pairs of lower-case hexadecimal digits."""
-        n = len(b)
+        n = size_of(b)
+        b = octets(b)
+        if isinstance(b, str) or n != len(b):
+            raise ValueError("hex: give bytes")
         self._room(2 * n)
         i = 0
         while i < n:
