@@ -10,11 +10,12 @@ import gc
 import sys
 
 import unats
-import unats.outbox.stream
-import unats.outbox.flashlog
-from unats.outbox import Outbox
 
-gc.collect()  # what compiling has left behind
+for _name in ("connection", "outbox.flashlog", "outbox.spool", "outbox", "outbox.stream"):
+    gc.collect()  # what compiling has left behind
+    __import__("unats." + _name)
+gc.collect()
+from unats.outbox import Outbox
 
 
 def main(url, folder, round, count):
