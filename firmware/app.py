@@ -2,10 +2,11 @@
 
     sensors.<device>.<kind>    out: {"v":21.53,"seq":7,"up":61,"boot":3}
                                seq counts the readings of that kind since this start of the board,
-                               up is when it was taken, in seconds since then, boot numbers the starts
-                               (if the outbox has a folder in flash, which is where they are counted)
-    devices.<device>.hello     out: on each connection, with up and boot, and with the reasons of the
-                               last reset and of the last disconnection
+                               up is when it was taken, in seconds since then, boot numbers the
+                               starts (if the outbox has a folder in flash, which is where they are
+                               counted)
+    devices.<device>.hello     out: on each connection, with up and boot, and with the reasons of
+                               the last reset and of the last disconnection
     devices.<device>.error     out: a sensor that begins to fail, readings that are not accepted
     devices.<device>.led       in:  on, off, toggle, or empty to read it; replies on or off
     devices.<device>.info      in:  replies with the board's state as JSON
@@ -15,18 +16,20 @@ the network only as a `client` (unats.Client), so a test can give it others. Onc
 of the loop allocates nothing unless something out of the ordinary has to be told.
 
 Readings go through an `outbox` (unats.outbox.Outbox), which keeps them while there is no
-connection: they are taken at their time all the same, from the start on. A board's clock is not set, so
-what tells the age of one that comes late is `up`: any later message of the same boot says how late it
-is. Without an outbox, what is due while there is no connection is counted as unsent and lost.
+connection: they are taken at their time all the same, from the start on. A board's clock is not
+set, so what tells the age of one that comes late is `up`: any later message of the same boot says
+how late it is. Without an outbox, what is due while there is no connection is counted as unsent
+and lost.
 """
 
 import gc
 import json
 import sys
 
+from micropython import const
+
 import unats
 from boards import machine_name
-from micropython import const
 
 _TURN_MS = const(250)  # longest time in one turn
 _START_AGAIN_MS = const(10000)
@@ -36,7 +39,8 @@ _LED_HELP = b"error: send on, off or toggle, or nothing to read the LED"
 
 
 class Caught:
-    """A `with` block that ends up in `error` when it raises an Exception, instead of passing it on.
+    """A `with` block that ends up in `error` when it raises an Exception, instead of passing it
+    on.
 
     `except Exception as e` would need a frame that does not fit MicroPython's stack and is put on
     the heap for each call; this one takes nothing from it.
@@ -105,7 +109,9 @@ class App:
         self._start_at = None
 
     def run(self):
-        """Run until Ctrl-C. Whatever goes wrong in a turn is reported, and the next one follows."""
+        """Run until Ctrl-C. Whatever goes wrong in a turn is reported, and the
+        next one follows.
+        """
         try:
             self.start()
             while True:
@@ -188,7 +194,8 @@ class App:
     def keep_started(self):
         """Have the client connect, unless it is at it: at once, then every ten seconds.
 
-        Where it needs the clock, not before that is set: it would be told so, and wait longer and longer.
+        Where it needs the clock, not before that is set: it would be told so, and wait longer and
+        longer.
         """
         state = self.client.state
         if state != "disconnected" and state != "closed":

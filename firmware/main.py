@@ -2,8 +2,8 @@
 
 The same file runs on a real board and on the simulated one; sys.platform picks the board support.
 
-Garbage is collected after each import: what compiling a module has left behind would lie in the way of
-the next one. So the application starts with the least heap.
+Garbage is collected after each import: what compiling a module has left behind would lie in the
+way of the next one. So the application starts with the least heap.
 """
 
 import gc
@@ -15,10 +15,11 @@ import unats.payload
 import unats.tcp
 
 gc.collect()
+import utime
+
 import boards
 import sensors
 import settings
-import utime
 
 gc.collect()
 from app import App
@@ -48,8 +49,8 @@ def main():
             token=config.token,
             inbox_prefix=config.inbox,
             resolver=resolver_for(board),
-            on_event=lambda nc, event, detail: app.on_event(nc, event, detail),
-            **security_of(config)
+            on_event=lambda *what: app.on_event(*what),  # noqa: PLW0108 (app comes later)
+            **security_of(config),
         )
     except ValueError as mistake:
         print(mistake)
@@ -91,7 +92,7 @@ def has_names(servers):
     """Whether one of the servers is given by its name, and not by its address."""
     from unats.servers import is_address, read_urls
 
-    return not all([is_address(server.host) for server in read_urls(servers)])
+    return not all(is_address(server.host) for server in read_urls(servers))
 
 
 def resolver_for(board):
@@ -113,7 +114,9 @@ def security_of(config):
 
 
 def outbox_for(client, device, config):
-    """The outbox of these settings, or None. Where the flash has no room for its folder: in RAM only."""
+    """The outbox of these settings, or None. Where the flash has no room for its folder: in RAM
+    only.
+    """
     if config.outbox == "off":
         return None
     from unats.outbox import Outbox

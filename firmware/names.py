@@ -1,8 +1,8 @@
 """Names of servers to addresses, without holding up the loop: the client's `resolver`.
 
-The platform's own way waits for the answer: 13 s on a Pico W whose name servers are silent, and its
-watchdog bites after 8. `unats.dns` asks, and is polled. Whom to ask the board knows once it has
-joined its network, so that is found out anew for each question.
+The platform's own way waits for the answer: 13 s on a Pico W whose name servers are silent, and
+its watchdog bites after 8. `unats.dns` asks, and is polled. Whom to ask the board knows once it
+has joined its network, so that is found out anew for each question.
 """
 
 

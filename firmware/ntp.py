@@ -1,9 +1,9 @@
 """The time of day, which TLS needs: a certificate is valid from one day to another.
 
-A board's clock starts anew with each power-on, in 2000 or 2021. So before it connects over TLS it asks a
-time server (NTP, RFC 5905), again and again until one has answered. The answer is not authenticated:
-whoever can forge it can make an old certificate look valid, but not one that the board's authority
-never signed.
+A board's clock starts anew with each power-on, in 2000 or 2021. So before it connects over TLS it
+asks a time server (NTP, RFC 5905), again and again until one has answered. The answer is not
+authenticated: whoever can forge it can make an old certificate look valid, but not one that the
+board's authority never signed.
 """
 
 from micropython import const
@@ -13,7 +13,8 @@ _AGAIN_MS = const(10000)
 
 
 class Ntp:
-    """Sees to it that the clock of `board` is set, by asking `host`; tells by say(text) how it goes.
+    """Sees to it that the clock of `board` is set, by asking `host`; tells by say(text) how it
+    goes.
 
     names: a `names.Names` to look up the host with; None: the system does, and that waits, too.
     """
@@ -29,7 +30,8 @@ class Ntp:
         self._told = None
 
     def is_set(self):
-        """Whether it is set; if not, try to, now or when it is time to: at once, then every ten seconds.
+        """Whether it is set; if not, try to, now or when it is time to: at once, then every ten
+        seconds.
 
         An attempt waits for the answer, a second at most.
         """

@@ -1,4 +1,5 @@
-"""What the settings say about TLS and about credentials in files: checked, and made what the client takes.
+"""What the settings say about TLS and about credentials in files: checked, and made what the
+client takes.
 
 Loaded only if they say something about it: a board without has no heap to spare.
 """
@@ -17,14 +18,19 @@ def check(values, wrong, asks_for_tls):
     for field in _FILES:
         wrong(field, _file(values, field))
     for field in ("creds", "nkey"):
-        others = [other for other in ("user", "token", "creds") if other in values and other != field]
+        others = [
+            other for other in ("user", "token", "creds") if other in values and other != field
+        ]
         if field in values and others:
             wrong(field, "cannot be combined with %s: keep one of them" % others[0])
     if ("cert" in values) != ("key" in values):
         wrong("cert", "and key belong together: give both, or leave both out")
     if "ca" not in values:
         if asks_for_tls:
-            wrong("ca", "is missing: tls:// needs the file with the certificate that is to be trusted")
+            wrong(
+                "ca",
+                "is missing: tls:// needs the file with the certificate that is to be trusted",
+            )
         for field in ("cert", "tls_first", "ntp"):
             if field in values:
                 wrong(field, "has no effect without TLS: add ca, or leave it out")
@@ -50,7 +56,8 @@ def absent(values):
 
 
 def options(config):
-    """What else these settings tell the client: TLS, and who the board is. ValueError: a file is no good.
+    """What else these settings tell the client: TLS, and who the board is. ValueError: a file is
+    no good.
 
     More time for connecting: a board may take seconds for the handshake, and for signing.
     """
@@ -82,7 +89,12 @@ def _file(values, field):
     text = settings.text_in(values, field)
     if not text:
         name = values[field]
-        if len(name) > 100 or "\n" in name or name.startswith("-----") or len(name) == 58 and name.startswith("S"):
+        if (
+            len(name) > 100
+            or "\n" in name
+            or name.startswith("-----")
+            or (len(name) == 58 and name.startswith("S"))
+        ):
             return "must be the name of a file on the board, not what is in the file"
     return text
 
@@ -97,5 +109,5 @@ def _host(text):
 def _inbox(text):
     for token in text.split("."):
         if not settings.is_name(token):
-            return 'may have only letters, digits, - and _, in parts joined by dots, like "_INBOX.greenhouse-7"'
+            return 'may have only letters, digits, - and _, in parts joined by dots, like "_INBOX.greenhouse-7"'  # noqa: E501
     return None

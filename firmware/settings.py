@@ -5,14 +5,17 @@
     user, password     or: token, or one of the two files               if the server asks for them
     creds              file with a JWT and its seed, as nsc writes it
     nkey               file with the seed of an NKey, SU...
-    ca                 file with the certificate to trust, DER or PEM   for TLS, which is on with it
+    ca                 file with the certificate to trust, DER or PEM   for TLS, which is on with
+                       it
     cert, key          files with a certificate of the board's own      if the server asks for one
     tls_first          true if the server speaks TLS before INFO        default: false
     ntp                time server for a board whose clock is not set   default: "pool.ntp.org"
     inbox              what the subjects of replies begin with          default: "_INBOX"
-    wifi_ssid          name of the Wi-Fi network                        required on a board with Wi-Fi
+    wifi_ssid          name of the Wi-Fi network                        required on a board with
+                       Wi-Fi
     wifi_password      its password; left out for an open network
-    device             the board's name in subjects                     default: made of the chip's id
+    device             the board's name in subjects                     default: made of the chip's
+                       id
     period_s           seconds between two readings, 0.1 to 86400       default: 10
     led_pin            GPIO number of the LED                           default: the board's own
     led_active_low     true if the LED is lit when the pin is low       default: false
@@ -181,7 +184,7 @@ def check(values, needs_wifi=True):
     for field in ("user", "password", "token"):
         wrong(field, text_in(values, field) or _secret(values.get(field)))
     wrong("user", _credentials(values))
-    asks_for_tls = any([server.tls for server in servers])
+    asks_for_tls = any(server.tls for server in servers)
     if asks_for_tls or _is_secured(values):
         import security
 
@@ -199,7 +202,9 @@ def check(values, needs_wifi=True):
 
 
 def _server(value, found):
-    """What is wrong with the addresses, or None; `found` gets the client's `Server` for each of them."""
+    """What is wrong with the addresses, or None; `found` gets the client's `Server` for each of
+    them.
+    """
     from unats.servers import read_urls
 
     if value is None:
@@ -207,7 +212,7 @@ def _server(value, found):
     urls = [value] if isinstance(value, str) else value
     if not isinstance(urls, list) or not urls:
         return 'must be an address like "nats://192.168.1.10:4222", or a list of such addresses'
-    if not all([isinstance(url, str) for url in urls]):
+    if not all(isinstance(url, str) for url in urls):
         return "must be a list of nothing but text in quotes"
     urls = ",".join(urls).split(",")
     for number, url in enumerate(urls):
@@ -251,8 +256,10 @@ def _credentials(values):
 
 
 def _is_secured(values):
-    """Whether there is anything about TLS or credentials in files; otherwise `security` is not loaded."""
-    return any([field in values for field in _SECURITY])
+    """Whether there is anything about TLS or credentials in files; otherwise `security` is not
+    loaded.
+    """
+    return any(field in values for field in _SECURITY)
 
 
 def _check_wifi(values, needs_wifi, wrong):
@@ -335,9 +342,15 @@ def _check_sleep(values, wrong):
             wrong("awake_s", "has no effect without sleep_s: add that, or leave this out")
         return
     if "period_s" in values:
-        wrong("period_s", "cannot be combined with sleep_s: each wake takes one reading of each sensor")
+        wrong(
+            "period_s",
+            "cannot be combined with sleep_s: each wake takes one reading of each sensor",
+        )
     if values.get("outbox") == "off":
-        wrong("outbox", 'cannot be "off" with sleep_s: readings of a wake without server would be lost')
+        wrong(
+            "outbox",
+            'cannot be "off" with sleep_s: readings of a wake without server would be lost',
+        )
     elif values.get("outbox_flash", _FLASH) == 0:
         wrong("outbox_flash", "cannot be 0 with sleep_s: RAM does not outlast deep sleep")
 

@@ -4,17 +4,19 @@
               |            (away, or too slow: awake_s)                            ^
               +----------------------> to flash -----------------------------------+
 
-It is awake for a bounded time whatever happens, and nothing that it has read is lost by a wake without
-Wi-Fi or server: the readings go to flash, a block of it for each such wake, and leave with those of a
-later one. With `outbox` "stream" they leave together with CONNECT (see `unats.outbox.early`), and are
-confirmed by the stream; with "none" they leave once the server has answered, and are confirmed as being there.
+It is awake for a bounded time whatever happens, and nothing that it has read is lost by a wake
+without Wi-Fi or server: the readings go to flash, a block of it for each such wake, and leave with
+those of a later one. With `outbox` "stream" they leave together with CONNECT (see
+`unats.outbox.early`), and are confirmed by the stream; with "none" they leave once the server has
+answered, and are confirmed as being there.
 
-A board that sleeps hears no commands. After power-on it stays awake for some seconds more, and says so:
-Ctrl-C then ends the program, which is how to get to its prompt, and to deploy.
+A board that sleeps hears no commands. After power-on it stays awake for some seconds more, and
+says so: Ctrl-C then ends the program, which is how to get to its prompt, and to deploy.
 """
 
-from app import Caught
 from micropython import const
+
+from app import Caught
 
 _TURN_MS = const(50)
 _LINGER_MS = const(10000)
@@ -37,8 +39,8 @@ class Wake:
         self._fault = Caught()
 
     def run(self):
-        """Do it all. Returns after Ctrl-C only, with the readings in flash; whatever else goes wrong
-        is told, and the board sleeps."""
+        """Do it all. Returns after Ctrl-C only, with the readings in flash; whatever else goes
+        wrong is told, and the board sleeps."""
         try:
             self._app.introduce()
             self._board.start_watchdog()

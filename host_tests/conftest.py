@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-import support.paths as paths
+from support import paths
 
 for _folder in (paths.DEVICE, paths.FIRMWARE, paths.LIB, paths.SHIM):
     sys.path.insert(0, str(_folder))

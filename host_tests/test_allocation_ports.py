@@ -1,4 +1,6 @@
-"""No allocation over a real socket to a real server; and that the allocation suite counts at all."""
+"""No allocation over a real socket to a real server; and that the allocation
+suite counts at all.
+"""
 
 import pytest
 

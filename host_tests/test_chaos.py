@@ -1,10 +1,11 @@
 """Nothing is lost, and nothing comes twice, while everything breaks.
 
-Boards publish readings through their outboxes; boards and servers are killed (-9) and started again, and
-the links between them have every fault that support/chaos.py knows. A reading is promised (see
-`unats.outbox`) once `put` has returned True if its board is not killed, and once `sync` has if it is.
-Every promised reading must be in the board's stream once, in the order of putting, and nothing else but
-readings that were put when a board was killed; and the heap of a board that was not must not grow.
+Boards publish readings through their outboxes; boards and servers are killed (-9) and started
+again, and the links between them have every fault that support/chaos.py knows. A reading is
+promised (see `unats.outbox`) once `put` has returned True if its board is not killed, and once
+`sync` has if it is. Every promised reading must be in the board's stream once, in the order of
+putting, and nothing else but readings that were put when a board was killed; and the heap of a
+board that was not must not grow.
 
 What breaks comes from a number that is printed; UNATS_SEED=number repeats it.
 """
@@ -62,7 +63,9 @@ def _stored(url, boards):
     """What the boards' streams hold, read by the official client."""
     with Peer(url) as peer:
         js = peer.nc.jetstream()
-        return {board.name: _try_often(lambda: peer.run(_read(js, board.name))) for board in boards}
+        return {
+            board.name: _try_often(lambda: peer.run(_read(js, board.name))) for board in boards
+        }
 
 
 async def _read(js, name):
@@ -100,7 +103,9 @@ def _check(figures, readings, kills, faults, board_kills):
 
 
 def _boards(readings, kills, faults, **options):
-    """Four of them, the first of which is never killed, and never syncs; two look back after seconds."""
+    """Four of them, the first of which is never killed, and never syncs; two look back after
+    seconds.
+    """
     return [
         Board("a", readings, 0, faults, syncs=0, **options),
         Board("b", readings, kills, faults, syncs=1, **options),

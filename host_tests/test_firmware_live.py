@@ -1,4 +1,5 @@
-"""The device application as it is, on a simulated board with real servers: outages, power cuts, deep sleep.
+"""The device application as it is, on a simulated board with real servers: outages, power cuts,
+deep sleep.
 
 A board that sleeps ends; here it is started again, with its folder as it has left it.
 """
@@ -33,7 +34,9 @@ def server(start_nats_server):
 
 def add_stream(server):
     with Peer(server.url) as peer:
-        peer.run(peer.nc.jetstream().add_stream(StreamConfig(name="READINGS", subjects=["sensors.>"])))
+        peer.run(
+            peer.nc.jetstream().add_stream(StreamConfig(name="READINGS", subjects=["sensors.>"]))
+        )
 
 
 def stored(server):
@@ -82,7 +85,9 @@ def start_board(tmp_path):
 # Outages and power cuts
 
 
-def test_out_of_the_box_readings_arrive_at_a_plain_server_and_wait_while_it_is_away(start_board, start_nats_server):
+def test_out_of_the_box_readings_arrive_at_a_plain_server_and_wait_while_it_is_away(
+    start_board, start_nats_server
+):
     server = start_nats_server()
     board = start_board(server, period_s=0.2)
     with Peer(server.url) as peer:
@@ -99,32 +104,47 @@ def test_out_of_the_box_readings_arrive_at_a_plain_server_and_wait_while_it_is_a
     def all_sent():
         told = info(server)
         outbox = told["outbox"]
-        return outbox["waiting"] == 0 and sum(told["readings"].values()) == outbox["acked"] + outbox["unconfirmed"]
+        return (
+            outbox["waiting"] == 0
+            and sum(told["readings"].values()) == outbox["acked"] + outbox["unconfirmed"]
+        )
 
     eventually(all_sent)
     told = info(server)
     assert (told["unsent"], told["outbox"]["dropped"], told["faults"]) == (0, 0, 0)
 
 
-def test_readings_that_are_in_flash_outlive_a_power_cut_in_an_outage(start_board, server, tmp_path):
+def test_readings_that_are_in_flash_outlive_a_power_cut_in_an_outage(
+    start_board, server, tmp_path
+):
     board = start_board(server, period_s=0.2, outbox="stream", sync_s=1)
     eventually(lambda: len(stored(server)) >= 8)
     server.kill()
-    eventually(lambda: [name for name in os.listdir(tmp_path / "outbox") if not name.endswith(".id")])
+    eventually(
+        lambda: [name for name in os.listdir(tmp_path / "outbox") if not name.endswith(".id")]
+    )
     board.kill()
     board.start()
     server.start()
-    eventually(lambda: any(reading["boot"] == 2 and reading["seq"] >= 3 for _, reading in stored(server)))
+    eventually(
+        lambda: any(reading["boot"] == 2 and reading["seq"] >= 3 for _, reading in stored(server))
+    )
     eventually(lambda: info(server)["outbox"]["waiting"] == 0)
     readings = stored(server)
     for boot in (1, 2):
         for kind in KINDS:
-            seqs = [reading["seq"] for k, reading in readings if k == kind and reading["boot"] == boot]
+            seqs = [
+                reading["seq"] for k, reading in readings if k == kind and reading["boot"] == boot
+            ]
             assert seqs == list(range(1, len(seqs) + 1)) and seqs, (boot, kind, seqs)
-    assert [reading["boot"] for _, reading in readings] == sorted(reading["boot"] for _, reading in readings)
+    assert [reading["boot"] for _, reading in readings] == sorted(
+        reading["boot"] for _, reading in readings
+    )
 
 
-def test_a_missing_stream_is_told_and_readings_are_kept_until_it_is_there(start_board, start_nats_server):
+def test_a_missing_stream_is_told_and_readings_are_kept_until_it_is_there(
+    start_board, start_nats_server
+):
     server = start_nats_server(jetstream=True)
     with Peer(server.url) as peer:
         errors = peer.subscribe("devices.b.error")
@@ -144,7 +164,9 @@ def test_a_missing_stream_is_told_and_readings_are_kept_until_it_is_there(start_
 
 
 class Sleeper:
-    """The board. `wake` lets it live until it sleeps, which it has to by itself, and returns what it says then."""
+    """The board. `wake` lets it live until it sleeps, which it has to by itself, and returns what
+    it says then.
+    """
 
     def __init__(self, folder, url, **settings):
         self.folder = folder
@@ -209,7 +231,9 @@ def test_a_wake_takes_three_round_trips_and_one_segment_of_the_boards(sleeper, s
     # umqtt.simple with QoS 1: 11 round trips, 11 segments out and 5 in (`make wire`)
     assert count.round_trips(nodelay=True) == 3
     assert count.data_up == 1
-    assert count.data_down <= 2 + len(KINDS)  # INFO, PONG, and acknowledgements that may come one by one
+    assert count.data_down <= 2 + len(
+        KINDS
+    )  # INFO, PONG, and acknowledgements that may come one by one
 
 
 def test_without_a_stream_it_takes_one_more(sleeper, start_nats_server):
@@ -240,7 +264,9 @@ def test_readings_of_wakes_without_server_come_later_once_and_in_order(sleeper, 
 def test_without_wifi_it_sleeps_in_bounded_time_and_loses_nothing(sleeper, server, monkeypatch):
     board = sleeper(server.url, outbox="stream")
     monkeypatch.setenv("SIM_WIFI_AWAY", "0-1000")
-    assert "0 readings are confirmed, 3 wait in flash" in board.wake_in_vain()  # without the signal's strength
+    assert (
+        "0 readings are confirmed, 3 wait in flash" in board.wake_in_vain()
+    )  # without the signal's strength
     monkeypatch.delenv("SIM_WIFI_AWAY")
     assert "7 readings are confirmed, 0 wait" in board.wake()
     readings = stored(server)

@@ -19,7 +19,7 @@ from support.proxy import Proxy
 
 _PATIENCE_S = 20
 
-_EXAMPLE = '''
+_EXAMPLE = """
 import unats
 nc = unats.Client("nats://192.168.1.10:4222", name="greenhouse-7")
 nc.subscribe("devices.greenhouse-7.led", on_led)
@@ -28,7 +28,7 @@ while True:
     nc.poll(100)
     if due():
         nc.publish("sensors.greenhouse-7.temp", b"21.53")
-'''
+"""
 
 
 def test_the_example_as_it_is_written(any_board, server, other):
@@ -125,7 +125,9 @@ def test_publish_formatted(any_board, server, other, subject):
     """publishf(subject, "%d at %d.%02d", ...)"""
     messages = other.subscribe(subject)
     any_board.connect(server.url)
-    any_board("p = unats.Payload(32).int(7).text(' at ').fixed(2105, 2).text(' ').hex(b'\\x0a\\xff')")
+    any_board(
+        "p = unats.Payload(32).int(7).text(' at ').fixed(2105, 2).text(' ').hex(b'\\x0a\\xff')"
+    )
     any_board("sure(nc.publish(%r, p))", subject)
     any_board("p = p.clear().text('-').fixed(-5, 3)")
     any_board("sure(nc.publish(%r, p))", subject)
@@ -213,4 +215,6 @@ def test_user_and_password(any_board, start_nats_server):
     """NATS(client, host, port, user, password)"""
     server = start_nats_server('authorization { user: "u", password: "p" }\n')
     any_board.connect(server.url, user="u", password="p")
-    assert any_board.raised("connect(%r, user='u', password='q')", server.url).kinds[0] == "AuthError"
+    assert (
+        any_board.raised("connect(%r, user='u', password='q')", server.url).kinds[0] == "AuthError"
+    )

@@ -1,4 +1,6 @@
-"""Real nats-servers in each way of authentication: who gets in, who does not, what is said, what goes on."""
+"""Real nats-servers in each way of authentication: who gets in, who does not, what is said, what
+goes on.
+"""
 
 import signal
 import time
@@ -15,7 +17,6 @@ _HASHED = "$2a$04$abcdefghijklmnopqrstuuPWRtT5yx7FBi4dcf6ROhboeNunUrLQ."  # of "
 _FAST = {"reconnect_wait_ms": 20, "reconnect_max_wait_ms": 200}
 
 
-
 @pytest.fixture(scope="module")
 def nkey_user():
     """A user whose public key the server of `mixed` knows."""
@@ -28,7 +29,7 @@ def mixed(nkey_user):
     users = ['{user: "board", password: "s3cret"}', '{user: "hashed", password: "%s"}' % _HASHED]
     users.append("{nkey: %s}" % nkey_user.public)
     users.append(
-        '{user: "narrow", password: "n", permissions: {publish: {allow: ["may.>"]}, subscribe: {allow: ["may.>"]}}}'
+        '{user: "narrow", password: "n", permissions: {publish: {allow: ["may.>"]}, subscribe: {allow: ["may.>"]}}}'  # noqa: E501
     )
     with NatsServer("authorization { users: [\n%s\n] }\n" % "\n".join(users)) as server:
         yield server
@@ -71,7 +72,9 @@ def own_fleet(start_nats_server):
 
 @pytest.fixture(params=["micropython", "cpython"])
 def auth_board(request):
-    """A Board on MicroPython and one on CPython. It compiles all it uses from source, signing too."""
+    """A Board on MicroPython and one on CPython. It compiles all it uses from
+    source, signing too.
+    """
     board = Board(request.param, heapsize="320K")
     request.addfinalizer(board.stop)
     board("from unats import auth")
@@ -116,7 +119,7 @@ def _file(tmp_path, data):
 # Without JWTs
 
 
-def test_no_authentication_needs_none(auth_board, start_nats_server, subject):  # noqa: F811
+def test_no_authentication_needs_none(auth_board, start_nats_server, subject):
     _connect(auth_board, start_nats_server().url, "auth.UserInfo('board', 's3cret')")
     _round_trip(auth_board, subject)
 
@@ -127,24 +130,24 @@ def test_a_seed_for_a_server_that_asks_for_no_signature(auth_board, start_nats_s
 
 
 @pytest.mark.parametrize("user, password", [("board", "s3cret"), ("hashed", "geheim")])
-def test_user_and_password(auth_board, mixed, subject, user, password):  # noqa: F811
+def test_user_and_password(auth_board, mixed, subject, user, password):
     _connect(auth_board, mixed.url, "auth.UserInfo(%r, %r)", user, password)
     _round_trip(auth_board, subject)
 
 
-def test_token(auth_board, start_nats_server, subject):  # noqa: F811
+def test_token(auth_board, start_nats_server, subject):
     server = start_nats_server('authorization { token: "t0k/en" }\n')
     _connect(auth_board, server.url, "auth.Token(%r)", "t0k/en")
     _round_trip(auth_board, subject)
     assert "Authorization Violation" in _refused(auth_board, server.url, "auth.Token(%r)", "t0k")
 
 
-def test_nkey(auth_board, mixed, nkey_user, subject):  # noqa: F811
+def test_nkey(auth_board, mixed, nkey_user, subject):
     _connect(auth_board, mixed.url, "auth.Nkey(bytearray(%r))", nkey_user.seed)
     _round_trip(auth_board, subject)
 
 
-def test_nkey_from_a_file(auth_board, mixed, nkey_user, subject, tmp_path):  # noqa: F811
+def test_nkey_from_a_file(auth_board, mixed, nkey_user, subject, tmp_path):
     _connect(auth_board, mixed.url, "auth.Nkey(%r)", _file(tmp_path, nkey_user.seed + b"\n"))
     _round_trip(auth_board, subject)
 
@@ -166,31 +169,31 @@ def test_nkey_at_every_reconnection(auth_board, start_nats_server, nkey_user):
 # Operator mode
 
 
-def test_creds(auth_board, operated, fleet, subject):  # noqa: F811
+def test_creds(auth_board, operated, fleet, subject):
     _connect(auth_board, operated.url, "auth.UserCredentials(%r)", fleet.user().creds().encode())
     _round_trip(auth_board, subject)
 
 
-def test_a_creds_file(auth_board, operated, fleet, subject, tmp_path):  # noqa: F811
+def test_a_creds_file(auth_board, operated, fleet, subject, tmp_path):
     path = _file(tmp_path, fleet.user().creds())
     _connect(auth_board, operated.url, "auth.UserCredentials(%r)", path)
     _round_trip(auth_board, subject)
 
 
-def test_jwt_and_seed(auth_board, operated, fleet, subject):  # noqa: F811
+def test_jwt_and_seed(auth_board, operated, fleet, subject):
     user = fleet.user()
     _connect(auth_board, operated.url, "auth.UserJWT(%r, %r)", user.jwt().encode(), user.seed)
     _round_trip(auth_board, subject)
 
 
-def test_bearer_jwt(auth_board, operated, fleet, subject):  # noqa: F811
+def test_bearer_jwt(auth_board, operated, fleet, subject):
     _connect(auth_board, operated.url, "auth.UserJWT(%r)", fleet.user(bearer=True).jwt().encode())
     _round_trip(auth_board, subject)
     text = _refused(auth_board, operated.url, "auth.UserJWT(%r)", fleet.user().jwt().encode())
     assert "Authorization Violation" in text
 
 
-def test_callback(auth_board, operated, fleet, subject):  # noqa: F811
+def test_callback(auth_board, operated, fleet, subject):
     auth_board("kept = [None, %r]", fleet.user().creds().encode())
     auth_board("def fresh(): return kept[0] and auth.UserCredentials(kept.pop())")
     assert "Authorization Violation" in _refused(auth_board, operated.url, "auth.Callback(fresh)")
@@ -200,7 +203,9 @@ def test_callback(auth_board, operated, fleet, subject):  # noqa: F811
 
 
 def test_another_operators_creds(auth_board, operated):
-    text = _refused(auth_board, operated.url, "auth.UserCredentials(%r)", Fleet().user().creds().encode())
+    text = _refused(
+        auth_board, operated.url, "auth.UserCredentials(%r)", Fleet().user().creds().encode()
+    )
     assert "Authorization Violation" in text
 
 
@@ -233,13 +238,18 @@ def test_a_jwt_that_has_expired(auth_board, operated, fleet):
     assert "Authorization Violation" in text
 
 
-def test_a_jwt_that_expires_while_connected_and_is_renewed(auth_board, operated, fleet, subject, tmp_path):  # noqa: F811
+def test_a_jwt_that_expires_while_connected_and_is_renewed(
+    auth_board, operated, fleet, subject, tmp_path
+):
     path = _file(tmp_path, fleet.user(expires=time.time() + 3).creds())
     _connect(auth_board, operated.url, "auth.UserCredentials(%r)", path, **_FAST)
     auth_board("sub(%r) and None", subject)
     auth_board.until("events[-1] == ('error', ('AuthError', 'Authorization Violation'))")
     # In the second of its expiry the server takes it once more, and ends that connection as well.
-    assert auth_board("events[1]") == ("disconnected", ("AuthError", "User Authentication Expired"))
+    assert auth_board("events[1]") == (
+        "disconnected",
+        ("AuthError", "User Authentication Expired"),
+    )
     assert auth_board("{detail[0] for _, detail in events if detail}") == {"AuthError"}
     assert auth_board("nc.state == 'reconnecting'")
     (tmp_path / "secret").write_text(fleet.user().creds())
@@ -257,7 +267,10 @@ def test_a_user_revoked_while_connected(auth_board, own_fleet):
     time.sleep(1.2)  # the server looks at an account once a second at most
     _reload(server, fleet)
     auth_board.until("names().count('error') >= 2")
-    assert auth_board("events[1]") == ("disconnected", ("AuthError", "User Authentication Revoked"))
+    assert auth_board("events[1]") == (
+        "disconnected",
+        ("AuthError", "User Authentication Revoked"),
+    )
     assert auth_board("events[2][1]") == ("AuthError", "Authorization Violation")
     assert auth_board("nc.state == 'reconnecting'")
 
@@ -283,7 +296,10 @@ def test_an_account_that_has_expired(auth_board, own_fleet):
     server.restart()
     _connect(auth_board, server.url, "auth.UserCredentials(%r)", user.creds().encode(), **_FAST)
     auth_board.until("names().count('error') >= 2")
-    assert auth_board("events[1]") == ("disconnected", ("AuthError", "Account Authentication Expired"))
+    assert auth_board("events[1]") == (
+        "disconnected",
+        ("AuthError", "Account Authentication Expired"),
+    )
     assert auth_board("{detail[0] for _, detail in events if detail}") == {"AuthError"}
 
 
@@ -299,7 +315,7 @@ def _last_error(board):
     return board("nc.last_error.operation, nc.last_error.subject")
 
 
-def test_a_refused_publish_says_which(auth_board, operated, fleet, subject):  # noqa: F811
+def test_a_refused_publish_says_which(auth_board, operated, fleet, subject):
     with Peer(operated.url, user_credentials=_creds_for_peer(fleet)) as other:
         messages = other.subscribe(">")
         _connect(auth_board, operated.url, "auth.UserCredentials(%r)", _narrow(fleet))
@@ -309,7 +325,11 @@ def test_a_refused_publish_says_which(auth_board, operated, fleet, subject):  # 
             assert messages.get(timeout=_PATIENCE_S).data == b"yes"
             assert _last_error(auth_board) == ("publish", refused)
         assert auth_board.events == ["connected"] + ["error"] * 3
-        assert auth_board("nc.connected, nc.last_error.subscription, nc.stats.reconnects") == (True, None, 0)
+        assert auth_board("nc.connected, nc.last_error.subscription, nc.stats.reconnects") == (
+            True,
+            None,
+            0,
+        )
 
 
 def _creds_for_peer(fleet):
@@ -341,7 +361,7 @@ def test_a_subscription_refused_while_connecting_is_told_too(auth_board, operate
 
 
 def test_permissions_that_are_given_later(auth_board, start_nats_server):
-    config = 'authorization { users: [{user: u, password: p, permissions: {subscribe: {allow: ["%s"]}}}] }\n'
+    config = 'authorization { users: [{user: u, password: p, permissions: {subscribe: {allow: ["%s"]}}}] }\n'  # noqa: E501
     server = start_nats_server(config % "may.>")
     auth_board("client(%r, user='u', password='p', **%r)", server.url, _FAST)
     auth_board("one = nc.subscribe('mustnot.x', keep)")
@@ -358,13 +378,17 @@ def test_permissions_that_are_given_later(auth_board, start_nats_server):
 
 def test_a_board_cannot_publish_as_another(auth_board, operated, fleet):
     boards = [
-        fleet.account.user(name, publish=["sensors.%s.>" % name], subscribe=["devices.%s.>" % name])
+        fleet.account.user(
+            name, publish=["sensors.%s.>" % name], subscribe=["devices.%s.>" % name]
+        )
         for name in ("a", "b")
     ]
     with Peer(operated.url, user_credentials=_creds_for_peer(fleet)) as other:
         messages = other.subscribe("sensors.>")
         _connect(auth_board, operated.url, "auth.UserCredentials(%r)", boards[0].creds().encode())
-        auth_board("sure(nc.publish('sensors.b.temp', b'forged')); sure(nc.publish('sensors.a.temp', b'own'))")
+        auth_board(
+            "sure(nc.publish('sensors.b.temp', b'forged')); sure(nc.publish('sensors.a.temp', b'own'))"  # noqa: E501
+        )
         assert auth_board("nc.flush(20000)")
         assert messages.get(timeout=_PATIENCE_S).data == b"own"
         assert _last_error(auth_board) == ("publish", "sensors.b.temp")

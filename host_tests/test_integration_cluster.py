@@ -1,4 +1,6 @@
-"""A real cluster of three servers: what a board learns of it, and where it goes when one of them leaves."""
+"""A real cluster of three servers: what a board learns of it, and where it goes when one of them
+leaves.
+"""
 
 import signal
 

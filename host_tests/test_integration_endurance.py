@@ -19,7 +19,9 @@ _PATIENCE_S = 120
 
 @pytest.fixture
 def run(request):
-    """Starts live_endurance.py; returns once it is ready, with a function that gives what it found."""
+    """Starts live_endurance.py; returns once it is ready, with a function that gives what it
+    found.
+    """
 
     def start(what, url, count):
         process = subprocess.Popen(

@@ -15,7 +15,6 @@ from nats.js.api import StreamConfig
 
 from support.interpreters import unix_command, unix_environment
 from support.live import BOARD_HEAP, any_board, board, eventually, start_board  # noqa: F401  fixtures too
-from support.nats_server import NatsServer
 from support.paths import DEVICE
 from support.peer import Peer
 from support.proxy import Proxy
@@ -141,7 +140,9 @@ def test_refusals_are_told_apart(any_board, server, other):
     refused = board.raised("js.publish('readings.a', bytes(60))")
     assert "Error" in refused.kinds
     assert refused.text == "message size exceeds maximum allowed (400, 10054)"
-    refused = board.raised("js.publish('readings.a', b'', headers={'Nats-Expected-Stream': 'OTHER'})")
+    refused = board.raised(
+        "js.publish('readings.a', b'', headers={'Nats-Expected-Stream': 'OTHER'})"
+    )
     assert "expected stream does not match" in refused.text
     board("js.publish('elsewhere', b'x', handler=answered)")
     board("js.publish('readings.a', bytes(60), handler=answered)")
@@ -166,10 +167,15 @@ def test_the_last_id_of_a_stream_that_may_be_asked_directly(any_board, server, o
     board("ids = []")
     for subject in ("readings.a", "readings.b"):
         board("js.publish('readings.a', b'x', msg_id='a-7').seq")
-        board("js.last_id(%r, lambda id, error: ids.append((id, error)), stream='READINGS')" % subject)
+        board(
+            "js.last_id(%r, lambda id, error: ids.append((id, error)), stream='READINGS')"
+            % subject
+        )
         board.until("ids")
         assert board("ids.pop()") == ((b"a-7" if subject == "readings.a" else b""), None)
-    board("js.last_id('readings.a', lambda id, error: ids.append((id, type(error).__name__)), stream='OTHER')")
+    board(
+        "js.last_id('readings.a', lambda id, error: ids.append((id, type(error).__name__)), stream='OTHER')"  # noqa: E501
+    )
     board.until("ids")
     assert board("ids.pop()") == (b"", "NoResponders")
 
@@ -188,9 +194,15 @@ def test_what_was_put_before_and_after_connecting_is_stored_in_order(any_board, 
     sent(any_board)
     messages = stream.messages()
     assert [data.decode() for _, data, _ in messages] == numbers(120)
-    assert [subject for subject, _, _ in messages] == ["readings.board.%d" % (i % 3) for i in range(120)]
+    assert [subject for subject, _, _ in messages] == [
+        "readings.board.%d" % (i % 3) for i in range(120)
+    ]
     assert len({headers["Nats-Msg-Id"] for _, _, headers in messages}) == 120
-    assert any_board("outbox.stats.acked, outbox.stats.resent, outbox.stats.dropped") == (120, 0, 0)
+    assert any_board("outbox.stats.acked, outbox.stats.resent, outbox.stats.dropped") == (
+        120,
+        0,
+        0,
+    )
 
 
 def test_without_a_stream_nothing_is_lost(board, server, other):

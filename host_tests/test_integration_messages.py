@@ -133,7 +133,9 @@ def test_messages_of_all_sizes_are_received(any_board, server, other, subject):
 
 
 @pytest.mark.parametrize("size", [1025, 16384])
-def test_an_oversized_message_is_skipped_and_the_next_arrives(any_board, server, other, subject, size):
+def test_an_oversized_message_is_skipped_and_the_next_arrives(
+    any_board, server, other, subject, size
+):
     any_board.connect(server.url, rx_size=1024)
     any_board("s = sub(%r)", subject)
     other.publish(subject, pattern(size))
@@ -179,7 +181,8 @@ def look(msg):
     got.append((msg.size, msg.total, msg.offset, msg.last, msg.sid, msg.equals(b"-1234"),
         msg.equals("-123"), msg.startswith(b"-12"), msg.subject_equals(%r),
         msg.token_equals(0, b"test"), msg.token_equals(1, b"test"), msg.to_int(), n, bytes(buf),
-        msg.header_equals("Kind", "t"), msg.header_equals("Kind", "u"), bytes(msg.buffer[msg.start:msg.end])))
+        msg.header_equals("Kind", "t"), msg.header_equals("Kind", "u"),
+        bytes(msg.buffer[msg.start:msg.end])))
 s = nc.subscribe(%r, look)
 sure(nc.flush(20000))
 """,
@@ -201,7 +204,9 @@ sure(nc.flush(20000))
 def test_headers_to_the_other_side(any_board, server, other, subject):
     messages = other.subscribe(subject)
     any_board.connect(server.url)
-    any_board("sure(nc.publish(%r, b'x', headers={'Unit': 'C', 'uNIT': 'a: b', 'Empty': ''}))", subject)
+    any_board(
+        "sure(nc.publish(%r, b'x', headers={'Unit': 'C', 'uNIT': 'a: b', 'Empty': ''}))", subject
+    )
     any_board("sure(nc.publish(%r, headers=b'NATS/1.0\\r\\nReady: made\\r\\n\\r\\n'))", subject)
     any_board("sure(nc.publish(%r, pattern(3000), headers={'Large': '1'}))", subject)
     assert any_board("nc.flush(20000)")
@@ -366,7 +371,7 @@ def test_echo(any_board, server, other, subject, echo):
     any_board("sure(nc.publish(%r, b'mine'))", subject)
     assert any_board("nc.flush(20000)")
     other.publish(subject, b"another's")
-    any_board.until("got and got[-1][1] == b\"another's\"")
+    any_board.until('got and got[-1][1] == b"another\'s"')
     expected = [b"mine", b"another's"] if echo else [b"another's"]
     assert [data for _, data, _, _ in any_board("got")] == expected
 
@@ -483,9 +488,13 @@ sure(nc.flush(20000))
 
 def test_no_responders_is_told_at_once(any_board, server, subject):
     any_board.connect(server.url)
-    error = any_board.raised("nc.request(%r, b'', 60000)", subject)  # far over what a test may take
+    error = any_board.raised(
+        "nc.request(%r, b'', 60000)", subject
+    )  # far over what a test may take
     assert error.kinds[:3] == ["NoResponders", "Error", "OSError"]
-    any_board("sure(nc.request(%r, b'', 60000, handler=lambda msg: got.append(msg.status)))", subject)
+    any_board(
+        "sure(nc.request(%r, b'', 60000, handler=lambda msg: got.append(msg.status)))", subject
+    )
     any_board.until("got")
     assert any_board("got") == [503]
 
@@ -514,13 +523,14 @@ def test_many_replies(any_board, server, other, subject):
     other.flush()
     any_board.connect(server.url)
     any_board(
-        "sure(nc.request(%r, handler=lambda msg: got.append(msg and msg.data), max_msgs=3))", subject
+        "sure(nc.request(%r, handler=lambda msg: got.append(msg and msg.data), max_msgs=3))",
+        subject,
     )
     any_board.until("nc.stats.dropped == 2")
     assert any_board("got") == [b"0", b"1", b"2"]
     any_board("got.clear()")
     any_board(
-        "sure(nc.request(%r, timeout_ms=1500, handler=lambda msg: got.append(msg and msg.data), max_msgs=9))",
+        "sure(nc.request(%r, timeout_ms=1500, handler=lambda msg: got.append(msg and msg.data), max_msgs=9))",  # noqa: E501
         subject,
     )
     any_board.until("got and got[-1] is None")
@@ -533,8 +543,8 @@ def test_requests_in_parallel_get_their_own_answers(any_board, server, other, su
     async def answer_backwards(msg):
         waiting.append(msg)
         if len(waiting) == 20:
-            for msg in reversed(waiting):
-                await msg.respond(msg.data)
+            for each in reversed(waiting):
+                await each.respond(each.data)
 
     other.run(other.nc.subscribe(subject, cb=answer_backwards))
     other.flush()

@@ -99,7 +99,11 @@ def test_a_killed_server_is_noticed_and_all_subscriptions_restored(any_board, se
         ("", b"end"),
     ]
     assert any_board("limited.received, later.received, gone.received") == (5, 4, 0)
-    assert set(subscriptions(server, "restored")) == {subject, subject + ".queue", subject + ".new"}
+    assert set(subscriptions(server, "restored")) == {
+        subject,
+        subject + ".queue",
+        subject + ".new",
+    }
 
 
 def test_restored_again_and_again(any_board, server, subject):
@@ -213,7 +217,8 @@ def test_a_break_in_the_middle_of_a_large_message(start_board, server, proxy, su
         else:
             proxy.cut(reset=how == "rst")
         proxy.up.let_pass()
-        # Where the system takes a megabyte at once the board cannot know that it was not delivered.
+        # Where the system takes a megabyte at once the board cannot know that it was not
+        # delivered.
         done, dropped = board.result()
         assert done is (dropped == 0)
         if how == "kill":
@@ -319,7 +324,9 @@ def test_published_while_disconnected_is_refused_and_counted(any_board, server, 
 
 @pytest.mark.parametrize("size", [5, 300, 2000])
 @pytest.mark.parametrize("when", ["waiting", "connecting"])
-def test_publishing_with_something_left_from_the_last_connection(any_board, hostile_server, when, size):
+def test_publishing_with_something_left_from_the_last_connection(
+    any_board, hostile_server, when, size
+):
     """Nothing of it may be written to a closed socket, nor to a new one before CONNECT."""
     reset, go_on = threading.Event(), threading.Event()
 
@@ -388,7 +395,11 @@ def test_flush_and_drain_of_a_connection_that_breaks(any_board, server, proxy, s
 def test_drain_and_flush_give_up_in_time(any_board, server, proxy, subject):
     any_board.connect(proxy.url)
     proxy.up.swallow()
-    assert any_board("nc.publish(%r, b'x'), nc.flush(50), nc.connected", subject) == (True, False, True)
+    assert any_board("nc.publish(%r, b'x'), nc.flush(50), nc.connected", subject) == (
+        True,
+        False,
+        True,
+    )
     assert any_board("nc.drain(50), nc.state == 'closed'") == (False, True)
     assert any_board.events == ["connected", "closed"]
 
@@ -398,7 +409,8 @@ def test_waits_grow_while_the_server_is_gone(any_board, server, subject):
     any_board("sub(%r) and None", subject)
     server.kill()
     any_board.until("names().count('error') >= 6")
-    # At least half of each wait, which doubles to its maximum; a slow machine only makes it longer.
+    # At least half of each wait, which doubles to its maximum; a slow machine only makes it
+    # longer.
     gaps = any_board("[utime.ticks_diff(b, a) for a, b in zip(moments[2:], moments[3:])]")
     assert all(gap >= least for gap, least in zip(gaps, (20, 40, 80, 80))), gaps
     assert any_board("issubclass(type(nc.last_error), OSError)")
@@ -504,7 +516,9 @@ def test_a_quiet_connection_is_kept_up_by_pings(any_board, server):
 
 
 def test_the_servers_pings_are_answered(any_board, start_nats_server):
-    """For longer than it bears to get no answer; each has a second to come, for machines may be slow."""
+    """For longer than it bears to get no answer; each has a second to come, for machines may be
+    slow.
+    """
     server = start_nats_server('ping_interval: "100ms"\nping_max: 10\n')
     any_board.connect(server.url)
     _poll_for(any_board, 1700)
@@ -518,7 +532,9 @@ def _poll_for(board, ms):
     board.until("utime.ticks_diff(utime.ticks_ms(), end) > 0")
 
 
-def test_an_application_that_pauses_for_longer_than_the_server_waits(any_board, start_nats_server, subject):
+def test_an_application_that_pauses_for_longer_than_the_server_waits(
+    any_board, start_nats_server, subject
+):
     """Five minutes, in proportion: the server has asked twice, said why it goes, and gone."""
     server = start_nats_server(MONITORED + 'ping_interval: "300ms"\nping_max: 2\n')
     any_board.connect(server.url, name="paused", **_SOON)
@@ -533,8 +549,12 @@ def test_an_application_that_pauses_for_longer_than_the_server_waits(any_board, 
 
 
 @pytest.mark.parametrize("last", ["nc.drain(30000)", "nc.flush(30000)"])
-def test_a_board_that_publishes_and_falls_asleep_has_lost_nothing(start_board, server, proxy, subject, last):
-    """Deep sleep: from one instant to the next the board is not there any more, nor its network."""
+def test_a_board_that_publishes_and_falls_asleep_has_lost_nothing(
+    start_board, server, proxy, subject, last
+):
+    """Deep sleep: from one instant to the next the board is not there any more,
+    nor its network.
+    """
     with Peer(server.url) as other:
         messages = other.subscribe(subject)
         proxy.up.delay = proxy.down.delay = 0.02
@@ -648,7 +668,9 @@ def test_a_black_hole(any_board):
 
 
 def test_a_server_that_never_sends_info(any_board, hostile_server, subject):
-    silent = hostile_server(lambda c: c.hold(), lambda c: c.hold(), lambda c: (c.handshake(), c.hold()))
+    silent = hostile_server(
+        lambda c: c.hold(), lambda c: c.hold(), lambda c: (c.handshake(), c.hold())
+    )
     error = _fails_clearly(any_board, silent.url, 1500)  # in which the third one is to answer
     assert error.kinds[0] == "Timeout"
     any_board("nc.connect(wait=False)")

@@ -78,7 +78,9 @@ def test_user_and_password(any_board, guarded, user, password):
     _round_trip(any_board)
 
 
-@pytest.mark.parametrize("credentials", ["board:s3cret", "b%40ard%2F1:p%3aa%25s%20s%3F", "hashed:geheim"])
+@pytest.mark.parametrize(
+    "credentials", ["board:s3cret", "b%40ard%2F1:p%3aa%25s%20s%3F", "hashed:geheim"]
+)
 def test_user_and_password_in_the_url(any_board, guarded, credentials):
     any_board.connect(_with(guarded, credentials))
     _round_trip(any_board)
@@ -160,7 +162,11 @@ def test_wrong_credentials_are_tried_at_a_bounded_rate(any_board, start_nats_ser
 def test_a_user_that_is_taken_away_and_given_back(any_board, start_nats_server, subject):
     server = start_nats_server(MONITORED + _USERS)
     any_board.connect(
-        server.url, user="board", password="s3cret", reconnect_wait_ms=20, reconnect_max_wait_ms=100
+        server.url,
+        user="board",
+        password="s3cret",
+        reconnect_wait_ms=20,
+        reconnect_max_wait_ms=100,
     )
     any_board("sub(%r) and None", subject)
     server.configure(MONITORED + _USERS.replace("s3cret", "new"))
@@ -179,7 +185,9 @@ def test_a_user_that_is_taken_away_and_given_back(any_board, start_nats_server, 
 
 
 def test_the_auth_argument_adds_to_connect(any_board, guarded):
-    any_board("connect(%r, auth=lambda nonce: (('user', 'board'), ('pass', 's3cret')))", guarded.url)
+    any_board(
+        "connect(%r, auth=lambda nonce: (('user', 'board'), ('pass', 's3cret')))", guarded.url
+    )
     _round_trip(any_board)
 
 
@@ -240,9 +248,9 @@ def test_the_servers_max_payload_is_kept(any_board, start_nats_server, subject):
     with Peer(server.url) as other:
         messages = other.subscribe(subject)
         assert any_board.raised("nc.publish(%r, bytes(1001))", subject).kinds == ["ValueError"]
-        assert any_board.raised("nc.publish(%r, bytes(990), headers={'a': 'b'})", subject).kinds == [
-            "ValueError"
-        ]
+        assert any_board.raised(
+            "nc.publish(%r, bytes(990), headers={'a': 'b'})", subject
+        ).kinds == ["ValueError"]
         assert any_board.raised("nc.request(%r, bytes(1001))", subject).kinds == ["ValueError"]
         any_board("put(%r, pattern(1000))", subject)
         assert any_board("nc.flush(20000)")

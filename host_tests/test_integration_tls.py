@@ -10,7 +10,16 @@ import pytest
 
 from support.certificates import Authority, tls_config
 from support.hostile import HostileServer
-from support.live import MONITORED, PATIENCE_S, any_board, board, connection, pattern, start_board, subject
+from support.live import (
+    MONITORED,
+    PATIENCE_S,
+    any_board,
+    board,
+    connection,
+    pattern,
+    start_board,
+    subject,
+)
 from support.nats_server import NatsServer
 from support.peer import Peer
 from support.ports import free_port
@@ -107,7 +116,9 @@ def _plain(connection):
 def test_upgrade_after_info(any_board, server, authority, subject, form):
     path = authority.der if form.startswith("der") else authority.pem
     ca = path if form in ("der", "pem") else pathlib.Path(path).read_bytes()
-    _connect(any_board, _url(server), {"ca": ca.decode() if form == "pem text" else ca}, name=subject)
+    _connect(
+        any_board, _url(server), {"ca": ca.decode() if form == "pem text" else ca}, name=subject
+    )
     _echo(any_board, subject)
     assert connection(server, subject)["tls_version"]
 
@@ -135,7 +146,9 @@ def test_handshake_first(any_board, start_nats_server, identity, authority, subj
     _echo(any_board, subject)
 
 
-def test_handshake_first_auto_also_says_info_in_clear(any_board, start_nats_server, identity, authority, subject):
+def test_handshake_first_auto_also_says_info_in_clear(
+    any_board, start_nats_server, identity, authority, subject
+):
     server = start_nats_server(tls_config(identity, handshake_first="auto"))
     _connect(any_board, _url(server), {"ca": authority.der})
     _echo(any_board, subject)
@@ -187,8 +200,12 @@ def test_a_client_certificate_that_the_server_refuses(
         ("future", ["localhost"], (3, 9), "validity starts in the future; the clock says 20"),
     ],
 )
-def test_a_certificate_that_is_wrong(any_board, start_nats_server, authority, why, names, days, said, first):
-    server = start_nats_server(tls_config(authority.issue(*names, days=days), handshake_first=first))
+def test_a_certificate_that_is_wrong(
+    any_board, start_nats_server, authority, why, names, days, said, first
+):
+    server = start_nats_server(
+        tls_config(authority.issue(*names, days=days), handshake_first=first)
+    )
     error = _refused(any_board, _url(server), {"ca": authority.der, "handshake_first": first})
     assert error.kinds == ["AuthError", "ServerError", "Error", "OSError"]
     assert "localhost:%d is not trusted" % server.port in error.text and said in error.text
@@ -204,15 +221,25 @@ def test_only_the_ugly_argument_takes_anybody(any_board, server, subject):
     _echo(any_board, subject)
 
 
-def test_a_given_host_name_is_what_the_certificate_must_be_made_out_to(any_board, server, authority, subject):
-    error = _refused(any_board, _url(server), {"ca": authority.der, "server_hostname": "else.example"})
+def test_a_given_host_name_is_what_the_certificate_must_be_made_out_to(
+    any_board, server, authority, subject
+):
+    error = _refused(
+        any_board, _url(server), {"ca": authority.der, "server_hostname": "else.example"}
+    )
     assert "does not match" in error.text
     _connect(any_board, _url(server), {"ca": authority.der, "server_hostname": "server.example"})
     _echo(any_board, subject)
 
 
 def test_servers_that_cannot_be_trusted_are_tried_ever_less_often(any_board, server, stranger):
-    _client(any_board, _url(server), {"ca": stranger.der}, reconnect_wait_ms=40, reconnect_max_wait_ms=2000)
+    _client(
+        any_board,
+        _url(server),
+        {"ca": stranger.der},
+        reconnect_wait_ms=40,
+        reconnect_max_wait_ms=2000,
+    )
     any_board("nc.connect(wait=False)")
     any_board.until("len(events) >= 5")
     assert {name for name, _ in any_board("events")} == {"error"}
@@ -224,7 +251,10 @@ def test_servers_that_cannot_be_trusted_are_tried_ever_less_often(any_board, ser
 def test_a_server_that_waits_for_tls_first(any_board, start_nats_server, identity, authority):
     server = start_nats_server(tls_config(identity, handshake_first=True, timeout=0.3))
     error = _refused(any_board, _url(server), {"ca": authority.der})
-    assert error.kinds[0] == "NotConnected" and "closed before INFO; is it handshake_first?" in error.text
+    assert (
+        error.kinds[0] == "NotConnected"
+        and "closed before INFO; is it handshake_first?" in error.text
+    )
 
 
 # Downgrades
@@ -234,7 +264,9 @@ def test_a_server_without_tls_gets_nothing(any_board, nats_server, authority):
     error = _refused(any_board, _url(nats_server), {"ca": authority.der})
     assert error.kinds[0] == "Error" and "has no TLS, which was asked for" in error.text
     error = _refused(any_board, _url(nats_server), {"ca": authority.der, "handshake_first": True})
-    assert error.kinds[0] == "Error" and "handshake_first must be as the server has it" in error.text
+    assert (
+        error.kinds[0] == "Error" and "handshake_first must be as the server has it" in error.text
+    )
 
 
 def test_a_client_without_tls_says_that_it_is_required(any_board, server):
@@ -242,7 +274,9 @@ def test_a_client_without_tls_says_that_it_is_required(any_board, server):
     assert "requires TLS" in any_board.raised("nc.connect(20000)").text
 
 
-def test_tls_required_is_asked_of_the_server_too(any_board, hostile_server, server_context, authority):
+def test_tls_required_is_asked_of_the_server_too(
+    any_board, hostile_server, server_context, authority
+):
     def script(c):
         c.send(_TLS_INFO)
         c.secure(server_context)
@@ -272,7 +306,11 @@ def test_what_comes_in_clear_behind_info_is_refused(any_board, authority, behind
 
     with HostileServer(script) as server:
         any_board("from unats.tls import Tls")
-        any_board("client(%r, tls=Tls(ca=%r), user='ann', password='s3cret')", _url(server), authority.der)
+        any_board(
+            "client(%r, tls=Tls(ca=%r), user='ann', password='s3cret')",
+            _url(server),
+            authority.der,
+        )
         any_board("sub('cmd') and None")
         error = any_board.raised("nc.connect(20000)")
         assert error.kinds[0] == "ProtocolError" and "more than INFO before TLS" in error.text
@@ -291,7 +329,11 @@ def test_what_comes_in_clear_instead_of_the_handshake_ends_it(any_board, authori
 
     with HostileServer(script) as server:
         any_board("from unats.tls import Tls")
-        any_board("client(%r, tls=Tls(ca=%r), user='ann', password='s3cret')", _url(server), authority.der)
+        any_board(
+            "client(%r, tls=Tls(ca=%r), user='ann', password='s3cret')",
+            _url(server),
+            authority.der,
+        )
         any_board("sub('cmd') and None")
         error = any_board.raised("nc.connect(20000)")
         assert error.kinds[0] == "Error" and "that is no TLS" in error.text
@@ -301,7 +343,14 @@ def test_what_comes_in_clear_instead_of_the_handshake_ends_it(any_board, authori
 
 
 @pytest.mark.parametrize(
-    "opening", [b"MSG cmd 1 2\r\non\r\n", b"-ERR 'x'\r\nMSG cmd 1 2\r\non\r\n", b"PING\r\n", b" ", b"\x16\x03\x01"]
+    "opening",
+    [
+        b"MSG cmd 1 2\r\non\r\n",
+        b"-ERR 'x'\r\nMSG cmd 1 2\r\non\r\n",
+        b"PING\r\n",
+        b" ",
+        b"\x16\x03\x01",
+    ],
 )
 def test_nothing_but_info_is_taken_in_clear(any_board, authority, opening):
     def script(c):
@@ -310,7 +359,11 @@ def test_nothing_but_info_is_taken_in_clear(any_board, authority, opening):
 
     with HostileServer(script) as server:
         any_board("from unats.tls import Tls")
-        any_board("client(%r, tls=Tls(ca=%r), user='ann', password='s3cret')", _url(server), authority.der)
+        any_board(
+            "client(%r, tls=Tls(ca=%r), user='ann', password='s3cret')",
+            _url(server),
+            authority.der,
+        )
         any_board("sub('cmd') and None")
         error = any_board.raised("nc.connect(20000)")
         assert error.kinds[0] == "ProtocolError" and "did not begin with INFO" in error.text
@@ -330,7 +383,9 @@ def test_info_in_clear_one_byte_at_a_time(any_board, hostile_server, server_cont
     _connect(any_board, _url(hostile_server(script)), {"ca": authority.der}, rx_size=64)
 
 
-def test_other_servers_are_learnt_under_tls_only(any_board, hostile_server, server_context, authority):
+def test_other_servers_are_learnt_under_tls_only(
+    any_board, hostile_server, server_context, authority
+):
     def script(c):
         c.send(_TLS_INFO.replace(b"}", b',"ldm":true,"connect_urls":["evil.example:1"]}'))
         c.secure(server_context)
@@ -347,12 +402,19 @@ def test_other_servers_are_learnt_under_tls_only(any_board, hostile_server, serv
     any_board.until("len(nc._servers) > 1")
     found = any_board("sorted([(str(s), s.tls_name) for s in nc._servers])")
     # one that is known by its address only has to have the name that led to it
-    assert found == [("10.0.0.7:4222", "localhost"), ("b.example:5", None), ("localhost:%d" % server.port, None)]
+    assert found == [
+        ("10.0.0.7:4222", "localhost"),
+        ("b.example:5", None),
+        ("localhost:%d" % server.port, None),
+    ]
     assert any_board.events == ["connected"]
 
 
 def _cluster(port, other):
-    return 'cluster { name: c, listen: "127.0.0.1:%d", routes: ["nats://127.0.0.1:%d"] }\n' % (port, other)
+    return 'cluster { name: c, listen: "127.0.0.1:%d", routes: ["nats://127.0.0.1:%d"] }\n' % (
+        port,
+        other,
+    )
 
 
 def test_discovered_servers_are_talked_to_by_tls(any_board, start_nats_server, authority, subject):
@@ -390,7 +452,9 @@ def test_a_hundred_stalled_handshakes_leave_nothing_open(roomy_board, authority)
         roomy_board.until("len(events) >= 3")
         files = roomy_board.files()
         roomy_board("until(lambda: len(events) >= 100, 60)")
-        assert roomy_board.files() <= files + 1  # either may have been counted between two attempts
+        assert (
+            roomy_board.files() <= files + 1
+        )  # either may have been counted between two attempts
         assert {detail[0] for _, detail in roomy_board("events")} == {"Timeout"}
         assert "no end of the handshake" in roomy_board("events[-1][1][1]")
         roomy_board("nc.close()")
@@ -399,7 +463,9 @@ def test_a_hundred_stalled_handshakes_leave_nothing_open(roomy_board, authority)
 
 def test_a_hundred_failed_handshakes_leave_nothing_open(start_board, server, stranger):
     board = start_board(heapsize="1M")
-    _client(board, _url(server), {"ca": stranger.der}, reconnect_wait_ms=1, reconnect_max_wait_ms=1)
+    _client(
+        board, _url(server), {"ca": stranger.der}, reconnect_wait_ms=1, reconnect_max_wait_ms=1
+    )
     files = board.files()
     board("nc.connect(wait=False)")
     board("until(lambda: len(events) >= 20)")
@@ -477,7 +543,9 @@ def test_jetstream(any_board, start_nats_server, identity, authority, subject):
         assert any_board("JetStream(nc).publish(%r, b'2').seq", subject) == 2
 
 
-def test_a_killed_server_is_connected_to_again(any_board, start_nats_server, identity, authority, subject):
+def test_a_killed_server_is_connected_to_again(
+    any_board, start_nats_server, identity, authority, subject
+):
     server = start_nats_server(tls_config(identity))
     _connect(any_board, _url(server), {"ca": authority.der})
     any_board("sub(%r) and None", subject)
@@ -492,7 +560,9 @@ def test_a_killed_server_is_connected_to_again(any_board, start_nats_server, ide
     assert {kind for kind, _ in lost} == {"NotConnected"}
 
 
-def test_what_is_decrypted_already_is_not_waited_for(roomy_board, hostile_server, server_context, authority):
+def test_what_is_decrypted_already_is_not_waited_for(
+    roomy_board, hostile_server, server_context, authority
+):
     """One record holds many buffers full of messages, and nothing comes behind it."""
     many = b"".join(b"MSG cmd 1 %d\r\n%s\r\n" % (n, b"x" * n) for n in range(100, 190))
 
@@ -544,19 +614,28 @@ def stalls():  # the line takes nothing of a record, and there is no room for mo
 """
 
 
-def test_thousands_of_messages_through_a_line_that_stalls(roomy_board, start_nats_server, identity, authority, subject):
-    """The socket takes nothing at all again and again, in mid-record, while more is queued behind."""
+def test_thousands_of_messages_through_a_line_that_stalls(
+    roomy_board, start_nats_server, identity, authority, subject
+):
+    """The socket takes nothing at all again and again, in mid-record, while more
+    is queued behind.
+    """
     seed = random.randrange(1 << 30)
     print("seed", seed)
     rng = random.Random(seed)
     server = start_nats_server(tls_config(identity))
     context = ssl.create_default_context(cafile=authority.pem)
-    with Peer("tls://localhost:%d" % server.port, tls=context) as peer, Proxy(server.port) as proxy:
+    with (
+        Peer("tls://localhost:%d" % server.port, tls=context) as peer,
+        Proxy(server.port) as proxy,
+    ):
         proxy._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         messages = peer.subscribe(subject)
         options = {"ping_interval_ms": 600000, "connect_timeout_ms": 60000}
         _connect(roomy_board, _url(proxy), {"ca": authority.der}, tx_size=4096, **options)
-        roomy_board("nc.transport._raw.setsockopt(1, 7, 4096) and None")  # SOL_SOCKET, SO_SNDBUF: it fills sooner
+        roomy_board(
+            "nc.transport._raw.setsockopt(1, 7, 4096) and None"
+        )  # SOL_SOCKET, SO_SNDBUF: it fills sooner
         roomy_board.start(_MANY, rng.randrange(1 << 20), subject)
         roomy_board.result()
         for _ in range(25):
@@ -575,7 +654,9 @@ def test_thousands_of_messages_through_a_line_that_stalls(roomy_board, start_nat
         assert count >= 4000
         for i in range(count):
             data = messages.get(timeout=PATIENCE_S).data
-            assert data == b"%d " % i + pattern(len(data) - len(b"%d " % i)), "seed %d, message %d" % (seed, i)
+            assert data == b"%d " % i + pattern(len(data) - len(b"%d " % i)), (
+                "seed %d, message %d" % (seed, i)
+            )
         assert roomy_board.events == ["connected"] and messages.empty()
 
 
@@ -615,8 +696,15 @@ def test_key_material_is_in_no_text(any_board, authority):
     text = pathlib.Path(own.key).read_text()
     secret = text.splitlines()[2]
     any_board("from unats.tls import Tls")
-    assert secret not in any_board("repr(Tls(ca=%r, cert=%r, key=%r))", authority.der, own.cert, text)
-    for key in (text.replace(secret, secret[5:]), text.replace("END", "DNE"), text.replace("EC PRIVATE", "NO"), secret):
+    assert secret not in any_board(
+        "repr(Tls(ca=%r, cert=%r, key=%r))", authority.der, own.cert, text
+    )
+    for key in (
+        text.replace(secret, secret[5:]),
+        text.replace("END", "DNE"),
+        text.replace("EC PRIVATE", "NO"),
+        secret,
+    ):
         error = any_board.raised("Tls(ca=%r, cert=%r, key=%r)", authority.der, own.cert, key)
         assert error.kinds == ["ValueError"] and error.text.startswith(("key: ", "cert, key: "))
         assert secret[5:] not in error.text

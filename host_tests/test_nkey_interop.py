@@ -1,8 +1,8 @@
 """NKeys against other implementations: hashlib, PyNaCl (libsodium) and the official nkeys package.
 
-Random cases, worked on CPython and, by a process of its own with a board's heap, on the MicroPython
-Unix port. They come from a number that a failing test prints; UNATS_SEED=number repeats them.
-Also the tables of constants, from their definitions.
+Random cases, worked on CPython and, by a process of its own with a board's heap, on the
+MicroPython Unix port. They come from a number that a failing test prints; UNATS_SEED=number
+repeats them. Also the tables of constants, from their definitions.
 """
 
 import base64
@@ -18,10 +18,8 @@ import nkeys
 import pytest
 from nacl.signing import SigningKey
 
-import unats.auth.ed25519 as ed25519
-from unats.auth import nkey
-import unats.auth.sha512 as sha512
 from support.paths import LIB, MICROPYTHON, needed
+from unats.auth import ed25519, nkey, sha512
 
 TIMEOUT_S = 120
 BOARD_HEAP = "160K"
@@ -44,7 +42,8 @@ for line in sys.stdin:
     case = json.loads(line)
     nonce = unhexlify(case["nonce"])
     key = nkey.from_seed(case["seed"])
-    print(json.dumps([key.kind, key.public, key.signature(nonce), hexlify(sha512(nonce)).decode()]))
+    digest = hexlify(sha512(nonce)).decode()
+    print(json.dumps([key.kind, key.public, key.signature(nonce), digest]))
 """
 
 
@@ -116,7 +115,9 @@ def test_the_server_side_takes_what_was_signed(rng):
     for case in make_cases(rng, 20):
         key = nkey.from_seed(case["seed"])
         nonce = bytes.fromhex(case["nonce"])
-        verifier = nkeys.KeyPair(public_key=key.public.encode(), keys=SigningKey(bytes.fromhex(case["raw"])))
+        verifier = nkeys.KeyPair(
+            public_key=key.public.encode(), keys=SigningKey(bytes.fromhex(case["raw"]))
+        )
         assert verifier.verify(nonce, key.sign(nonce))
 
 
@@ -129,11 +130,16 @@ def test_random_messages_hash_as_with_hashlib(rng):
 
 def test_random_scalars_at_the_ends_of_the_range(rng):
     order = ed25519._ORDER
-    for k in [rng.getrandbits(rng.randrange(1, 256)) for _ in range(40)] + [order - 1, order - 2, order // 2]:
+    for k in [rng.getrandbits(rng.randrange(1, 256)) for _ in range(40)] + [
+        order - 1,
+        order - 2,
+        order // 2,
+    ]:
         assert ed25519._times_base(k) == encode(multiply(k, BASE))
 
 
-# --- the tables, from what they are defined as ----------------------------------------------------
+# --- the tables, from what they are defined as
+# ----------------------------------------------------
 
 
 def limbs(words):
@@ -198,5 +204,7 @@ def test_the_comb_holds_the_sums_of_its_teeth():
                 x, y = teeth[tooth]
                 point = add(point, (x if u >> tooth & 1 else P - x, y))
             x, y = point
-            table += b"".join(n.to_bytes(32, "little") for n in ((y + x) % P, (y - x) % P, 2 * D * x * y % P))
+            table += b"".join(
+                n.to_bytes(32, "little") for n in ((y + x) % P, (y - x) % P, 2 * D * x * y % P)
+            )
     assert ed25519._COMB == table

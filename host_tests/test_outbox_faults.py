@@ -1,7 +1,8 @@
-"""Readings outlast power cuts: the outbox on MicroPython's littlefs and FAT, cut after every single write.
+"""Readings outlast power cuts: the outbox on MicroPython's littlefs and FAT, cut after every
+single write.
 
-See device/power_cuts.py for what is done and what must hold. The random runs come from a number that
-a failing test prints; UNATS_SEED=number repeats them.
+See device/power_cuts.py for what is done and what must hold. The random runs come from a number
+that a failing test prints; UNATS_SEED=number repeats them.
 """
 
 import os
@@ -23,7 +24,10 @@ def cut_everywhere(*words):
         DEVICE / "power_cuts.py", *words, heapsize=HEAP, timeout_s=TIMEOUT_S
     ).check()
     said = re.search(r"cuts (\d+) readings (\d+) stored (\d+) found (\d+) starts (\d+)", output)
-    return {name: int(n) for name, n in zip(("cuts", "readings", "stored", "found", "starts"), said.groups())}
+    return {
+        name: int(n)
+        for name, n in zip(("cuts", "readings", "stored", "found", "starts"), said.groups())
+    }
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ What those bytes have to be is said once, after the NATS protocol's documentatio
 import json
 
 import pytest
-import wire_script
 
+import wire_script
 from support.interpreters import run_micropython, run_plain, run_wasm32
 
 SCRIPT = "import wire_script\nwire_script.main()\n"
@@ -21,7 +21,10 @@ BLOCK = wire_script.BLOCK
 
 
 def parse(output):
-    return [(name, bytes.fromhex(sent)) for name, sent in (line.split("=") for line in output.splitlines())]
+    return [
+        (name, bytes.fromhex(sent))
+        for name, sent in (line.split("=") for line in output.splitlines())
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +103,21 @@ def test_connect(scenes, scene, fields):
 
 def test_connect_to_the_byte(scenes):
     version = wire_script.unats.__version__
-    assert scenes["options 9"].decode() == (
-        'CONNECT {"verbose":true,"pedantic":false,"echo":true,"name":"all","lang":"micropython","version":"%s",'
-        '"protocol":1,"tls_required":false,"headers":true,"no_responders":true,"user":"u","pass":"p"}\r\nPING\r\n'
-    ) % version
+    assert (
+        scenes["options 9"].decode()
+        == (
+            'CONNECT {"verbose":true,"pedantic":false,"echo":true,"name":"all","lang":"micropython","version":"%s",'  # noqa: E501
+            '"protocol":1,"tls_required":false,"headers":true,"no_responders":true,"user":"u","pass":"p"}\r\nPING\r\n'
+        )
+        % version
+    )
 
 
 def test_subscribe(scenes):
     assert scenes["subscribe"] == (
-        b"SUB a 1\r\nSUB b.* workers 2\r\nSUB c.> 3\r\nUNSUB 3 3\r\n" + "SUB größe.> 4\r\n".encode() + b"SUB d 5\r\nSUB e 6\r\n"
+        b"SUB a 1\r\nSUB b.* workers 2\r\nSUB c.> 3\r\nUNSUB 3 3\r\n"
+        + "SUB größe.> 4\r\n".encode()
+        + b"SUB d 5\r\nSUB e 6\r\n"
     )
     assert scenes["unsubscribe"] == b"UNSUB 5\r\nUNSUB 6 5\r\n"
 
@@ -120,13 +129,29 @@ def pub(subject, payload, reply=None, block=None):
     if block is not None:
         words.append(b"%d" % len(block))
     words.append(b"%d" % (len(block or b"") + len(payload)))
-    return (b"PUB " if block is None else b"HPUB ") + b" ".join(words) + b"\r\n" + (block or b"") + payload + b"\r\n"
+    return (
+        (b"PUB " if block is None else b"HPUB ")
+        + b" ".join(words)
+        + b"\r\n"
+        + (block or b"")
+        + payload
+        + b"\r\n"
+    )
 
 
 def test_publish(scenes):
     expected = b""
     reading = '{"t":-21.53,"n":1099511627776,"ß":"00ff"}'.encode()
-    for payload in (b"bytes", b"bytearray", b"view", b"text", "Grüße, 温度".encode(), reading, b"", b""):
+    for payload in (
+        b"bytes",
+        b"bytearray",
+        b"view",
+        b"text",
+        "Grüße, 温度".encode(),
+        reading,
+        b"",
+        b"",
+    ):
         expected += pub("x.y", payload)
         expected += pub("x.y", payload, "reply.to")
         expected += pub("größe", payload, "r.ß", BLOCK)
@@ -139,7 +164,9 @@ def test_publish(scenes):
 def test_respond_pong_and_ping(scenes):
     sent = scenes["respond"]
     assert sent.startswith(b"SUB q 7\r\n")
-    answers = pub("_INBOX.other.1", b"yes") + pub("_INBOX.other.1", "ä".encode(), None, b"NATS/1.0\r\nk: v\r\n\r\n")
+    answers = pub("_INBOX.other.1", b"yes") + pub(
+        "_INBOX.other.1", "ä".encode(), None, b"NATS/1.0\r\nk: v\r\n\r\n"
+    )
     assert sent[len(b"SUB q 7\r\n") :] == answers + b"PONG\r\n"
     assert scenes["flush"] == b"PING\r\n"
 

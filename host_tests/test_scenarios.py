@@ -1,7 +1,8 @@
-"""What a board out in the field meets: each of these scenarios, by its number and name, and the tests that act it out.
+"""What a board out in the field meets: each of these scenarios, by its number and name, and the
+tests that act it out.
 
-A test named here must be there and be part of `make test`. Names end at the function; all its parameters
-belong to it. `device/` runs on CPython and, by test_device_suites.py, on MicroPython.
+A test named here must be there and be part of `make test`. Names end at the function; all its
+parameters belong to it. `device/` runs on CPython and, by test_device_suites.py, on MicroPython.
 """
 
 import pathlib
@@ -152,10 +153,24 @@ SCENARIOS = {
 @pytest.fixture(scope="module")
 def collected():
     """The names of all that `make test` runs of the files named here, without parameters."""
-    files = sorted({str(_HERE / test.split("::")[0]) for tests in SCENARIOS.values() for test in tests})
-    words = "--collect-only", "-q", "-m", "not soak", "-p", "no:cacheprovider", "--rootdir", str(_HERE)
+    files = sorted(
+        {str(_HERE / test.split("::")[0]) for tests in SCENARIOS.values() for test in tests}
+    )
+    words = (
+        "--collect-only",
+        "-q",
+        "-m",
+        "not soak",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(_HERE),
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, *files], stdout=subprocess.PIPE, text=True, cwd=_HERE
+        [sys.executable, "-m", "pytest", *words, *files],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=_HERE,
     )
     assert done.returncode == 0, done.stdout
     return {line.split("[")[0] for line in done.stdout.splitlines() if "::" in line}

@@ -71,7 +71,7 @@ def test_words_have_32_bits_as_on_a_board():
 
 
 def test_words_wrap_inside_int_too():
-    source = "def f(p: ptr8) -> int:\n    n = 0\n    i = 0\n    while i < 10:\n        n = n * 10 + int(p[i]) - 48\n        i += 1\n    return n\n"
+    source = "def f(p: ptr8) -> int:\n    n = 0\n    i = 0\n    while i < 10:\n        n = n * 10 + int(p[i]) - 48\n        i += 1\n    return n\n"  # noqa: E501
     assert _viper(source)(b"4294967297") == 1
 
 

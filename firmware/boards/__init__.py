@@ -64,7 +64,9 @@ class Board:
         return True
 
     def name_servers(self):
-        """Return the addresses of the network's name servers, a list of str; None: names are the system's affair."""
+        """Return the addresses of the network's name servers, a list of str; None: names are the
+        system's affair.
+        """
         return None
 
     def start_watchdog(self):
@@ -77,7 +79,9 @@ class Board:
         """Give whoever interrupted the program time at the REPL, as far as the chip lets us."""
 
     def set_clock(self, host):
-        """Set the clock by the time server `host`. Waits; OSError and others: that did not work."""
+        """Set the clock by the time server `host`. Waits; OSError and others:
+        that did not work.
+        """
         raise OSError("this board cannot set its clock")
 
     def slept(self):

@@ -1,8 +1,9 @@
 """What the boards with a `machine` module and Wi-Fi have in common."""
 
+from binascii import hexlify
+
 import machine
 import network
-from binascii import hexlify
 
 from boards import Board
 from boards.wifi import Wifi

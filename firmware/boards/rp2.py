@@ -12,7 +12,8 @@ _CTRL_CLEAR_RP2350 = 0x400DB000
 _ENABLE = 1 << 30
 
 _MOST_MS = 8300
-_MOST_RP2350_MS = 16700  # likewise; but MicroPython took no more than the other chip's before it knew that
+# likewise; but MicroPython took no more than the other chip's before it knew that
+_MOST_RP2350_MS = 16700
 
 _NAP_MS = 3600000  # machine.lightsleep() takes no more than 71 minutes
 

@@ -2,8 +2,8 @@
 
     led           holds 1 or 0: the LED, for whoever wants to see it lit
     reset-cause   left behind by the watchdog when it bites, and by sleep; read at the next start
-    asleep        left behind by deep sleep, which ends the process: for how many milliseconds. Whoever
-                  simulates the board removes it, and starts it again after that time
+    asleep        left behind by deep sleep, which ends the process: for how many milliseconds.
+                  Whoever simulates the board removes it, and starts it again after that time
 
 Faults come from the environment: SIM_WIFI_AWAY=5-8 takes the Wi-Fi away from the 5th to the 8th
 second after the start. The chip warms up and cools down by ten degrees every minute.

@@ -1,4 +1,5 @@
-"""A client and a server with one stream, for tests of what publishes through them; no bytes, no time.
+"""A client and a server with one stream, for tests of what publishes through them; no bytes, no
+time.
 
     nc = FakeClient()
     outbox = Outbox(nc, "dev", ...)
@@ -129,7 +130,9 @@ class FakeClient:
         size = len(payload) if n < 0 else n
         if size + len(headers or b"") > self.server.max_payload:
             raise ValueError("payload: larger than the server's max_payload")
-        message = Sent(_bytes(subject), _bytes(payload, n), _bytes(reply or b""), _bytes(headers or b""))
+        message = Sent(
+            _bytes(subject), _bytes(payload, n), _bytes(reply or b""), _bytes(headers or b"")
+        )
         self.sent.append(message)
         self.log.append(message)
         return True
@@ -163,7 +166,9 @@ class FakeClient:
             name, body, handler = self._asked.pop(0)
             self.questions.append(name)
             if name.startswith(_DIRECT):
-                handler(FakeMsg(b"", b"", 503) if self.no_api else self._direct(name[len(_DIRECT) :]))
+                handler(
+                    FakeMsg(b"", b"", 503) if self.no_api else self._direct(name[len(_DIRECT) :])
+                )
                 continue
             answer = None if self.no_api else self._answer(name, json.loads(body))
             handler(None if answer is None else FakeMsg(b"", answer))
@@ -196,7 +201,9 @@ class FakeClient:
         elif self.refuse == "no responders":
             self.acknowledge(message, b"", 503)
         elif self.refuse:
-            self.acknowledge(message, json.dumps({"error": self.refuse, "stream": "S", "seq": 0}).encode())
+            self.acknowledge(
+                message, json.dumps({"error": self.refuse, "stream": "S", "seq": 0}).encode()
+            )
         else:
             self._store(message)
 

@@ -7,8 +7,9 @@ import os
 import random
 import sys
 
-import unats
 import utime
+
+import unats
 from boards import Board
 from sensors import Sensor
 
@@ -248,7 +249,9 @@ class FakeOutbox:
         self.polls += 1
         if self.poll_error:
             raise self.poll_error
-        while self.waiting and self.confirms and self.last_error is None and self._client.connected:
+        while (
+            self.waiting and self.confirms and self.last_error is None and self._client.connected
+        ):
             self._client.publish(*self.waiting.pop(0))
             self.acked += 1
 

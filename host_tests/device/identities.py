@@ -66,7 +66,11 @@ def _part(value):
 
 def jwt(subject):
     """What looks like a JWT (str) for this public key; nobody signed it."""
-    claims = {"sub": subject, "name": "board", "nats": {"type": "user", "version": 2, "pub": {}, "sub": {}}}
+    claims = {
+        "sub": subject,
+        "name": "board",
+        "nats": {"type": "user", "version": 2, "pub": {}, "sub": {}},
+    }
     return _part({"typ": "JWT", "alg": "ed25519-nkey"}) + "." + _part(claims) + "." + "c2ln" * 21
 
 

@@ -1,9 +1,9 @@
 """A board that a test on the host commands, line by line; started by support/live.py.
 
 Each line of stdin is the repr of a (how, code) pair: "eval" or "exec" the code in this module. The
-answer is one line: `= ` and the repr of the value, or `! ` and the repr of the exception's (names of
-its classes, text). What code here may use beside `unats`: everything below. The client's loop runs
-only inside a command, so that a test says when.
+answer is one line: `= ` and the repr of the value, or `! ` and the repr of the exception's (names
+of its classes, text). What code here may use beside `unats`: everything below. The client's loop
+runs only inside a command, so that a test says when.
 """
 
 import gc

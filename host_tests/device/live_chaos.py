@@ -2,10 +2,10 @@
 
     micropython live_chaos.py URLS BOARD FOLDER LIFE WINDOW DUPLICATE_WINDOW_MS SYNCS
 
-URLS: with commas between. FOLDER: the outbox's; a file of that name and `.end` ends the putting. LIFE:
-which start of the board this is. Readings are `LIFE n xxx...`, with n counting from 1 and n % 50 letters
-behind it. SYNCS: after how many readings it syncs; 0: it does not. The journal is written to stdout, each line in one go, so that what arrived of a killed
-board's is what it did:
+URLS: with commas between. FOLDER: the outbox's; a file of that name and `.end` ends the putting.
+LIFE: which start of the board this is. Readings are `LIFE n xxx...`, with n counting from 1 and n
+% 50 letters behind it. SYNCS: after how many readings it syncs; 0: it does not. The journal is
+written to stdout, each line in one go, so that what arrived of a killed board's is what it did:
 
     i n     reading n will be put now: it may be found from here on
     p n     put(n) has returned True
@@ -24,8 +24,8 @@ import utime
 
 import unats
 
-# All that is used, one by one, as firmware/main.py does it: what compiling leaves behind would lie in
-# the way. And what is loaded in times of trouble only would look as if the heap grew.
+# All that is used, one by one, as firmware/main.py does it: what compiling leaves behind would lie
+# in the way. And what is loaded in times of trouble only would look as if the heap grew.
 for _name in (
     "connection", "outbox.flashlog", "outbox.spool", "outbox", "outbox.stream", "request",
     "msg_extras", "refusal",
@@ -33,7 +33,6 @@ for _name in (
     gc.collect()
     __import__("unats." + _name)
 gc.collect()
-from unats.outbox import Outbox
 
 _BACKLOG = 120  # readings that may wait; there are 20 to a ring, the others are in flash
 _PACE_MS = 80  # for ten readings
@@ -61,7 +60,7 @@ class Board:
             ignore_discovered_servers=True,
         )
         self.nc.connect(wait=False)
-        self.outbox = Outbox(
+        self.outbox = unats.outbox.Outbox(
             self.nc,
             name,
             ring=bytearray(1000),
@@ -110,7 +109,9 @@ class Board:
         self.n += 1
         n = self.n
         say("i %d" % n)
-        taken = self.outbox.put(self.subject % (n % 3), "%s %d %s" % (self.life, n, "x" * (n % 50)))
+        taken = self.outbox.put(
+            self.subject % (n % 3), "%s %d %s" % (self.life, n, "x" * (n % 50))
+        )
         say("%s %d" % ("p" if taken else "r", n))
         if self.syncs and n % self.syncs == 0 and self.outbox.sync():
             say("s %d" % n)
@@ -120,7 +121,15 @@ class Board:
         gc.collect()
         say("h %d" % gc.mem_alloc())
         s = self.outbox.stats
-        counts = s.acked, s.resent, s.dropped, s.damaged, s.rejected, s.unverified, self.nc.stats.reconnects
+        counts = (
+            s.acked,
+            s.resent,
+            s.dropped,
+            s.damaged,
+            s.rejected,
+            s.unverified,
+            self.nc.stats.reconnects,
+        )
         say("t %s %d" % (" ".join(map(str, counts)), len(os.listdir("/proc/self/fd"))))
 
 

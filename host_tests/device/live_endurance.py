@@ -2,7 +2,8 @@
 
     micropython live_endurance.py WHAT URL COUNT
 
-prints a line `ready` once it is set up, and at the end a dict of what it found. WHAT: a function here.
+prints a line `ready` once it is set up, and at the end a dict of what it found. WHAT: a function
+here.
 """
 
 import gc
@@ -69,7 +70,13 @@ def receive(url, count):
     used = gc.mem_alloc() - used
     opened = files() - opened
     nc.drain()
-    return {"count": numbers.count, "wrong": numbers.wrong, "used": used, "total": total, "files": opened}
+    return {
+        "count": numbers.count,
+        "wrong": numbers.wrong,
+        "used": used,
+        "total": total,
+        "files": opened,
+    }
 
 
 def send(url, count):
@@ -94,7 +101,13 @@ def send(url, count):
     used = gc.mem_alloc() - used
     opened = files() - opened
     flushed = nc.flush(60000)
-    return {"count": nc.stats.out_msgs, "flushed": flushed, "used": used, "total": total, "files": opened}
+    return {
+        "count": nc.stats.out_msgs,
+        "flushed": flushed,
+        "used": used,
+        "total": total,
+        "files": opened,
+    }
 
 
 def clients(url, count):

@@ -2,8 +2,9 @@
 
     micropython live_outbox.py URL FOLDER ROUND COUNT
 
-Readings are `ROUND n`, n counting from 1. It says `put n` and `synced n` as it goes, the latter when
-all readings up to n must outlast whatever comes; and at the end `done`, when all are acknowledged.
+Readings are `ROUND n`, n counting from 1. It says `put n` and `synced n` as it goes, the latter
+when all readings up to n must outlast whatever comes; and at the end `done`, when all are
+acknowledged.
 """
 
 import gc
@@ -15,14 +16,13 @@ for _name in ("connection", "outbox.flashlog", "outbox.spool", "outbox", "outbox
     gc.collect()  # what compiling has left behind
     __import__("unats." + _name)
 gc.collect()
-from unats.outbox import Outbox
 
 
 def main(url, folder, round, count):
     nc = unats.Client(url, reconnect_wait_ms=20, reconnect_max_wait_ms=100)
     nc.connect(wait=False)
     options = {"ring": bytearray(600), "path": folder, "flash_size": 1 << 24, "ack_ms": 1000}
-    outbox = Outbox(nc, "board", **options)
+    outbox = unats.outbox.Outbox(nc, "board", **options)
     for n in range(1, int(count) + 1):
         outbox.put("readings.board.%d" % (n % 3), "%s %d" % (round, n))
         print("put", n)

@@ -1,18 +1,19 @@
 """A client on the scripted transport, in time that moves only while the client waits.
 
-    class Something(Case):
-        def test_it(self):
-            nc = self.connected(rx_size=64)
-            nc.subscribe("a", self.take)
-            self.net.feed(b"MSG a 1 2\\r\\nhi\\r\\n")
-            self.settle(nc)
-            self.assertEqual(self.got, [("a", None, b"hi")])
+class Something(Case):
+    def test_it(self):
+        nc = self.connected(rx_size=64)
+        nc.subscribe("a", self.take)
+        self.net.feed(b"MSG a 1 2\\r\\nhi\\r\\n")
+        self.settle(nc)
+        self.assertEqual(self.got, [("a", None, b"hi")])
 """
 
 import sys
 import unittest
 
 import utime
+
 from scripted import Clock, Scripted
 
 
@@ -22,7 +23,8 @@ class MovedClock(Clock):
 
 
 _clock = MovedClock()
-sys.modules["utime"] = _clock  # kernels that run as bytecode are in no module: they keep what they find here
+# kernels that run as bytecode are in no module: they keep what they find here
+sys.modules["utime"] = _clock
 import unats  # noqa: E402
 import unats.discover  # noqa: E402
 import unats.servers  # noqa: E402
@@ -52,7 +54,9 @@ class Forgetting(Scripted):
 
 
 class Case(unittest.TestCase):
-    """`net`, `clock`; `events`: (event, detail) in order; `got`: what `take` was given, in order."""
+    """`net`, `clock`; `events`: (event, detail) in order; `got`: what `take` was
+    given, in order.
+    """
 
     def setUp(self):
         self.start()
@@ -143,7 +147,8 @@ class Case(unittest.TestCase):
         """The connection was ended for what came, this was told, and the client tries again."""
         told = self.errors()
         self.assertTrue(
-            len(told) == 1 and isinstance(told[0], unats.ProtocolError), "told of %r" % (self.events,)
+            len(told) == 1 and isinstance(told[0], unats.ProtocolError),
+            "told of %r" % (self.events,),
         )
         self.assertTrue(isinstance(nc.last_error, unats.ProtocolError), repr(nc.last_error))
         self.assertFalse(nc.connected)
@@ -156,7 +161,7 @@ class Servers:
     def __init__(self, urls, randomize):
         self._servers = unats.servers.read_urls(urls)
 
-        self._order = [0, 0, 0, len(self._servers), True]
+        self._order = [0, 0, 0, len(self._servers), True, 0]
         self.randomize = randomize
         self.current = self._servers[0]
         unats.servers.shuffle(self, 0)

@@ -1,19 +1,20 @@
-"""Runs an outbox on MicroPython's own littlefs or FAT, and cuts the power after every single write.
+"""Runs an outbox on MicroPython's own littlefs or FAT, and cuts the power after every single
+write.
 
     micropython power_cuts.py lfs|full|fat BLOCK_SIZE BLOCKS RING_SIZE [SEED]
 
-The board fills its outbox while there is no connection, syncs now and then, is restarted, sends with
-acknowledgements lost, fills it again, and ends with all sent; with a seed it does so at random.
-After every write and every erasure of a block, and with every write half done, the flash as it is
-then is given to a board that starts with it and sends all it finds. Then the stream must hold, each
-once and in order,
+The board fills its outbox while there is no connection, syncs now and then, is restarted, sends
+with acknowledgements lost, fills it again, and ends with all sent; with a seed it does so at
+random. After every write and every erasure of a block, and with every write half done, the flash
+as it is then is given to a board that starts with it and sends all it finds. Then the stream must
+hold, each once and in order,
 
     every reading that was synced, or was in the stream already;
     of the others put, any; nothing else
 
 and the number of the start must be a new one. With "full" littlefs is too small, so that readings
-must be dropped: they may be missing. FAT can lose and bring back files in a power cut, so there only
-this much is asked: nothing is raised, and nothing but readings is in the stream.
+must be dropped: they may be missing. FAT can lose and bring back files in a power cut, so there
+only this much is asked: nothing is raised, and nothing but readings is in the stream.
 """
 
 import gc
@@ -28,7 +29,9 @@ SUBJECTS = "sensors.dev.temp", "sensors.dev.heap", "sensors.dev.rssi"
 
 
 class Flash:
-    """A block device in RAM. `on_change(data)` is called with all that is in it, at every change."""
+    """A block device in RAM. `on_change(data)` is called with all that is in it,
+    at every change.
+    """
 
     def __init__(self, block_size, blocks, data=None):
         self.block_size = block_size
@@ -159,7 +162,20 @@ class Cuts:
             self.nc.forget_ids()
 
     def fill_drain_refill(self):
-        for n in (3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 12, 25):  # small ones, to be put together; large ones
+        for n in (
+            3,
+            1,
+            1,
+            1,
+            1,
+            1,
+            1,
+            1,
+            1,
+            1,
+            12,
+            25,
+        ):  # small ones, to be put together; large ones
             self.take(n)
             self.sync()
         self.take(9)
@@ -183,7 +199,9 @@ class Cuts:
     # The cuts
 
     def cut(self, data):
-        """The power is cut now. What follows from that is seen to later: FatFs is not reentrant."""
+        """The power is cut now. What follows from that is seen to later: FatFs
+        is not reentrant.
+        """
         self.images.append((bytearray(data), list(self.nc.stored), self.synced, list(self.starts)))
 
     def examine(self):
@@ -229,7 +247,9 @@ class Cuts:
             assert log.last_error is None, log.last_error
 
     def check(self, nc, sure):
-        """The stream holds readings put, in order, each once; of the first `sure` ones, all not lost."""
+        """The stream holds readings put, in order, each once; of the first `sure` ones, all not
+        lost.
+        """
         found = []
         for message in nc.stored:
             word, number = message.data.split(b" ")

@@ -1,13 +1,14 @@
 """A transport that plays a script, for tests on CPython and on MicroPython alike.
 
     net = Scripted()
-    net.handshake()                      # INFO; then PONG for the client's first PING, and for all others
+    net.handshake()                      # INFO; then PONG for the client's first PING, and for all
+                                         others
     net.feed(b"MSG a 1 2\r\nhi\r\n")     # a piece: what one readinto gives at most
     net.pause()                          # nothing for now, once
     net.end()                            # the server closes
 
-A script may be added to while it is played. `next_connection()` begins the one for the next time the
-client opens; when there is none left, opening is refused.
+A script may be added to while it is played. `next_connection()` begins the one for the next time
+the client opens; when there is none left, opening is refused.
 
 Once its script is written the transport allocates nothing, as long as it does not record what is
 written (`Scripted(keep=0)`) or has room for it from the start (`keep=` that many bytes).
@@ -24,7 +25,13 @@ _ALL = 1 << 29  # no limit
 _PING = b"PING\r\n"
 _ON_MICROPYTHON = sys.implementation.name == "micropython"
 
-INFO = {"server_id": "SCRIPTED", "version": "2.15.1", "max_payload": 1048576, "headers": True, "proto": 1}
+INFO = {
+    "server_id": "SCRIPTED",
+    "version": "2.15.1",
+    "max_payload": 1048576,
+    "headers": True,
+    "proto": 1,
+}
 
 
 def _take(stream, buf, n):
@@ -50,7 +57,8 @@ def _sink(keep):
 
 
 # The steps of a script. `read` is one readinto; `more` says that the next step belongs to the same
-# message, so that no PONG may come in between; `blocks` says that the step has nothing to give yet.
+# message, so that no PONG may come in between; `blocks` says that the step has nothing to give
+# yet.
 
 
 class _Piece:
@@ -108,7 +116,6 @@ class _Pause:
         self._times -= 1
         if self._times == 0:
             net._done(self)
-        return None
 
 
 class _Pings:
@@ -189,7 +196,9 @@ class Scripted:
     # Writing the script
 
     def feed(self, data, times=1, more=False):
-        """A piece of bytes, as often as `times` says; `more`: the next piece goes on with its message."""
+        """A piece of bytes, as often as `times` says; `more`: the next piece goes on with its
+        message.
+        """
         self._scripts[-1].append(_Piece(data, times, more))
 
     def split(self, data, *offsets, pauses=0):
@@ -236,7 +245,9 @@ class Scripted:
         self._refusals.extend([error] * times)
 
     def on_writes(self, *steps):
-        """What the next calls of write do: a number of bytes to take at most, None, or an error to raise."""
+        """What the next calls of write do: a number of bytes to take at most, None, or an error to
+        raise.
+        """
         self._write_steps.extend(steps)
 
     # Looking at what came
@@ -304,7 +315,7 @@ class Scripted:
     def wait(self, timeout_ms, writing):
         self._check_open()
         self.waits += 1
-        if self._is_readable() or writing and self._is_writable():
+        if self._is_readable() or (writing and self._is_writable()):
             return
         self.waited_ms += timeout_ms
         if self.clock is None:
@@ -384,7 +395,8 @@ class Scripted:
 
 
 class Clock:
-    """Stands in for `utime` where nothing shall depend on real time: it moves when told, and by sleeping.
+    """Stands in for `utime` where nothing shall depend on real time: it moves when told, and by
+    sleeping.
 
     `install` puts it in the place of utime in modules that imported it; `remove` undoes that.
     """

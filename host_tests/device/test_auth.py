@@ -1,14 +1,15 @@
-"""Credentials: what each adds to CONNECT, what is wrong with them, and that nothing of them is left or told."""
+"""Credentials: what each adds to CONNECT, what is wrong with them, and that nothing of them is
+left or told.
+"""
 
 import errno
 import json
 import os
 import sys
 
+import unats
 from identities import CREDS, creds, jwt, public, seed
 from played import Case
-
-import unats
 from unats import auth
 from unats.auth import nkey
 from unats.nuid import random_hex
@@ -70,7 +71,11 @@ class Makes(AuthCase):
         self.assertEqual({name: fields[name] for name in names if name in fields}, expected)
 
     def test_user_and_password(self):
-        self.has(self.sent_connect(auth=auth.UserInfo("board", b'p"\\w')), user="board", **{"pass": 'p"\\w'})
+        self.has(
+            self.sent_connect(auth=auth.UserInfo("board", b'p"\\w')),
+            user="board",
+            **{"pass": 'p"\\w'},
+        )
 
     def test_token(self):
         self.has(self.sent_connect(auth=auth.Token("t0k/en")), auth_token="t0k/en")
@@ -86,13 +91,17 @@ class Makes(AuthCase):
         of = seed()
         write(of + b"\n")
         key = nkey.from_seed(of)
-        self.has(self.sent_connect(auth=auth.Nkey(_PATH)), nkey=key.public, sig=key.signature(NONCE))
+        self.has(
+            self.sent_connect(auth=auth.Nkey(_PATH)), nkey=key.public, sig=key.signature(NONCE)
+        )
 
     def test_jwt_and_seed(self):
         of = seed()
         token = jwt(public(of))
         credentials = auth.UserJWT(token.encode() + b"\r\n", of)
-        self.has(self.sent_connect(auth=credentials), jwt=token, sig=nkey.from_seed(of).signature(NONCE))
+        self.has(
+            self.sent_connect(auth=credentials), jwt=token, sig=nkey.from_seed(of).signature(NONCE)
+        )
 
     def test_a_bearer_jwt_is_not_signed_for(self):
         token = jwt(public(seed()))
@@ -103,8 +112,17 @@ class Makes(AuthCase):
         of = seed()
         text = creds(of)
         signature = nkey.from_seed(of).signature(NONCE)
-        for given in (text, text.replace(b"\n", b"\r\n"), text.rstrip(), b"\n\n" + text.replace(b"SEED---", b"X---")):
-            self.has(self.sent_connect(auth=auth.UserCredentials(given)), jwt=jwt(public(of)), sig=signature)
+        for given in (
+            text,
+            text.replace(b"\n", b"\r\n"),
+            text.rstrip(),
+            b"\n\n" + text.replace(b"SEED---", b"X---"),
+        ):
+            self.has(
+                self.sent_connect(auth=auth.UserCredentials(given)),
+                jwt=jwt(public(of)),
+                sig=signature,
+            )
 
     def test_a_creds_file_is_read_again_at_every_connection(self):
         first, second = seed(), seed()
@@ -117,7 +135,13 @@ class Makes(AuthCase):
 
     def test_callback(self):
         of = seed()
-        later = [auth.Token("1"), auth.UserInfo("u", "2"), None, auth.UserCredentials(creds(of)), auth.Nkey(of)]
+        later = [
+            auth.Token("1"),
+            auth.UserInfo("u", "2"),
+            None,
+            auth.UserCredentials(creds(of)),
+            auth.Nkey(of),
+        ]
         fresh = auth.Callback(lambda: later.pop(0))
         self.has(self.sent_connect(auth=fresh), auth_token="1")
         self.has(self.sent_connect(auth=fresh), user="u", **{"pass": "2"})
@@ -127,7 +151,12 @@ class Makes(AuthCase):
 
     def test_a_function_of_ones_own(self):
         seen = []
-        self.has(self.sent_connect(auth=lambda nonce: seen.append(nonce) or [("user", "u"), ("pass", None)]), user="u")
+        self.has(
+            self.sent_connect(
+                auth=lambda nonce: seen.append(nonce) or [("user", "u"), ("pass", None)]
+            ),
+            user="u",
+        )
         self.assertEqual(seen, [NONCE])
 
     def test_credentials_of_a_url_go_before_and_nothing_beside_them(self):
@@ -139,7 +168,7 @@ class Makes(AuthCase):
         credentials = auth.Nkey(of)
         first = credentials(NONCE)
         calls = []
-        import unats.auth.ed25519 as ed25519
+        from unats.auth import ed25519
 
         real = ed25519.public
         ed25519.public = lambda key: calls.append(1) or real(key)
@@ -164,7 +193,11 @@ class Refuses(AuthCase):
 
     def test_a_server_that_sends_no_nonce(self):
         of = seed()
-        for credentials in (auth.Nkey(of), auth.UserCredentials(creds(of)), auth.UserJWT(jwt("U").encode(), of)):
+        for credentials in (
+            auth.Nkey(of),
+            auth.UserCredentials(creds(of)),
+            auth.UserJWT(jwt("U").encode(), of),
+        ):
             self.assertTrue("no nonce" in self.refused(credentials, ""))
 
     def test_a_nonce_that_could_be_something_else(self):
@@ -194,7 +227,15 @@ class Refuses(AuthCase):
         good = seed()
         swapped = bytearray(good)
         swapped[20], swapped[21] = swapped[21] ^ 1 if swapped[21] > 64 else 65, swapped[20]
-        for bad in (b"", good[:-1], good + b"A", swapped, b"\x00" * 58, bytes(good).lower(), b"\xff" * 58):
+        for bad in (
+            b"",
+            good[:-1],
+            good + b"A",
+            swapped,
+            b"\x00" * 58,
+            bytes(good).lower(),
+            b"\xff" * 58,
+        ):
             text = self.refused(auth.Nkey(bad))
             self.assertFalse(bytes(good[10:30]).decode() in text, text)
 
@@ -208,7 +249,9 @@ class Refuses(AuthCase):
         one, other = seed(), seed()
         mixed = (CREDS % (jwt(public(one)), bytes(other).decode())).encode()
         self.assertTrue("another key" in self.refused(auth.UserCredentials(mixed)))
-        self.assertTrue("another key" in self.refused(auth.UserJWT(jwt(public(one)).encode(), other)))
+        self.assertTrue(
+            "another key" in self.refused(auth.UserJWT(jwt(public(one)).encode(), other))
+        )
 
     def test_creds_cut_off_anywhere(self):
         text = creds(seed()).rstrip()
@@ -222,9 +265,15 @@ class Refuses(AuthCase):
         of = seed()
         good = creds(of).decode()
         for bad in (
-            "nothing at all", good.replace("\n------END NATS", " "), good.replace("-----BEGIN NATS USER JWT-----\n", ""),
-            good.replace("eyJ", "xyJ", 1), good.replace("eyJ", 'e"J', 1), good.replace(".", "", 1),
-            good.replace("SU", "S\x00", 1), "---\n---\n---\n", "---\n\n\n",
+            "nothing at all",
+            good.replace("\n------END NATS", " "),
+            good.replace("-----BEGIN NATS USER JWT-----\n", ""),
+            good.replace("eyJ", "xyJ", 1),
+            good.replace("eyJ", 'e"J', 1),
+            good.replace(".", "", 1),
+            good.replace("SU", "S\x00", 1),
+            "---\n---\n---\n",
+            "---\n\n\n",
         ):
             told = self.refused(auth.UserCredentials(bad.encode()))
             self.assertFalse(bytes(of[10:30]).decode() in told, told)
@@ -237,17 +286,29 @@ class Refuses(AuthCase):
     def test_a_secret_where_a_path_belongs(self):
         of = seed()
         for make, secret in (
-            (auth.Nkey, bytes(of).decode()), (auth.UserCredentials, creds(of).decode()),
-            (auth.UserJWT, jwt(public(of))), (auth.Nkey, "x" * 256), (auth.Nkey, ""), (auth.Nkey, "a\0b"),
+            (auth.Nkey, bytes(of).decode()),
+            (auth.UserCredentials, creds(of).decode()),
+            (auth.UserJWT, jwt(public(of))),
+            (auth.Nkey, "x" * 256),
+            (auth.Nkey, ""),
+            (auth.Nkey, "a\0b"),
         ):
             told = self.misuse(make, secret)
             self.assertFalse(len(secret) > 5 and secret[:40] in told, told)
 
     def test_other_misuse(self):
         for make, args in (
-            (auth.Nkey, (5,)), (auth.Nkey, (None,)), (auth.UserCredentials, ([],)), (auth.UserJWT, (b"", 7)),
-            (auth.UserInfo, ("u", None)), (auth.UserInfo, (1, "p")), (auth.UserInfo, ("u\n", "p")),
-            (auth.Token, (True,)), (auth.Token, (b"\xff",)), (auth.Token, ("a\x7f",)), (auth.Callback, ("x",)),
+            (auth.Nkey, (5,)),
+            (auth.Nkey, (None,)),
+            (auth.UserCredentials, ([],)),
+            (auth.UserJWT, (b"", 7)),
+            (auth.UserInfo, ("u", None)),
+            (auth.UserInfo, (1, "p")),
+            (auth.UserInfo, ("u\n", "p")),
+            (auth.Token, (True,)),
+            (auth.Token, (b"\xff",)),
+            (auth.Token, ("a\x7f",)),
+            (auth.Callback, ("x",)),
         ):
             self.misuse(make, *args)
 
@@ -265,7 +326,11 @@ class Wipes(AuthCase):
     def test_wiped_credentials_are_of_no_more_use(self):
         of = seed()
         text = bytearray(creds(of))
-        for credentials in (auth.Nkey(of), auth.UserJWT(jwt(public(of)).encode(), seed()), auth.UserCredentials(text)):
+        for credentials in (
+            auth.Nkey(of),
+            auth.UserJWT(jwt(public(of)).encode(), seed()),
+            auth.UserCredentials(text),
+        ):
             credentials.wipe()
             self.assertTrue("wiped" in self.refused(credentials))
         self.assertFalse(any(of) or any(text))
@@ -294,15 +359,22 @@ class Wipes(AuthCase):
     def test_the_arithmetic_is_gone_afterwards(self):
         for call in (lambda: auth.Nkey(seed())(NONCE), lambda: self.refused(auth.Nkey(b"S" * 58))):
             call()
-            self.assertFalse("unats.auth.ed25519" in sys.modules or "unats.auth.sha512" in sys.modules)
+            self.assertFalse(
+                "unats.auth.ed25519" in sys.modules or "unats.auth.sha512" in sys.modules
+            )
 
     def test_repr_tells_nothing(self):
         of = seed()
         secrets = (bytes(of).decode()[4:], "hunter2")
         for thing in (
-            auth.Nkey(of), auth.UserJWT(b"hunter2", of), auth.UserCredentials(creds(of)), auth.Token("hunter2"),
-            auth.UserInfo("u", "hunter2"), auth.Callback(lambda: "hunter2"),
-            self.client("nats://u:hunter2@host"), self.client(token="hunter2"),
+            auth.Nkey(of),
+            auth.UserJWT(b"hunter2", of),
+            auth.UserCredentials(creds(of)),
+            auth.Token("hunter2"),
+            auth.UserInfo("u", "hunter2"),
+            auth.Callback(lambda: "hunter2"),
+            self.client("nats://u:hunter2@host"),
+            self.client(token="hunter2"),
             self.client("nats://u:hunter2@host").current,
         ):
             for secret in secrets:
@@ -310,7 +382,9 @@ class Wipes(AuthCase):
 
 
 class Fails(AuthCase):
-    """Whatever is raised while CONNECT is made ends that attempt, and is never raised by poll()."""
+    """Whatever is raised while CONNECT is made ends that attempt, and is never
+    raised by poll().
+    """
 
     def attempt(self, credentials):
         self.start()
@@ -332,7 +406,15 @@ class Fails(AuthCase):
         return credentials
 
     def test_by_any_exception(self):
-        for kind in (ValueError, OSError, RuntimeError, KeyError, TypeError, ZeroDivisionError, AttributeError):
+        for kind in (
+            ValueError,
+            OSError,
+            RuntimeError,
+            KeyError,
+            TypeError,
+            ZeroDivisionError,
+            AttributeError,
+        ):
             error = kind("hunter2")
             told = self.attempt(auth.Callback(lambda: self.raising(error)(0)))
             self.assertTrue(type(told) is unats.AuthError, repr(told))
@@ -340,7 +422,9 @@ class Fails(AuthCase):
             self.assertTrue(kind.__name__ in str(told) and told.cause is error, str(told))
 
     def test_by_an_oserror_with_its_number(self):
-        self.assertTrue("OSError %d" % errno.EIO in str(self.attempt(self.raising(OSError(errno.EIO, "EIO")))))
+        self.assertTrue(
+            "OSError %d" % errno.EIO in str(self.attempt(self.raising(OSError(errno.EIO, "EIO"))))
+        )
 
     def test_by_an_autherror_as_it_is(self):
         error = unats.AuthError("ask the office for a new one")
@@ -355,10 +439,27 @@ class Fails(AuthCase):
         self.assertTrue(type(told) is unats.Error and "memory" in str(told))
 
     def test_by_what_it_returns(self):
-        for pairs in (None, 5, "user", [5], [("user",)], [("user", 5)], [("user", "a\nb")], [("user", "\x7f")],
-                      [("user", b"\xff")], [(5, "x")], [("", "x")], [('user":"x","a', "x")], [("a b", "x")],
-                      [("verbose", "x")], [("name", "x"), ("name", "y")], [("user", "x"), ("user", "y")],
-                      [("tls_required", "x")], [("user", True)], [("user", [])]):
+        for pairs in (
+            None,
+            5,
+            "user",
+            [5],
+            [("user",)],
+            [("user", 5)],
+            [("user", "a\nb")],
+            [("user", "\x7f")],
+            [("user", b"\xff")],
+            [(5, "x")],
+            [("", "x")],
+            [('user":"x","a', "x")],
+            [("a b", "x")],
+            [("verbose", "x")],
+            [("name", "x"), ("name", "y")],
+            [("user", "x"), ("user", "y")],
+            [("tls_required", "x")],
+            [("user", True)],
+            [("user", [])],
+        ):
             told = self.attempt(lambda nonce: pairs)
             self.assertTrue(type(told) is unats.AuthError, repr(told))
 
@@ -388,7 +489,9 @@ class Fails(AuthCase):
 
     def test_slow_signing_does_not_use_up_the_time_to_connect(self):
         self.net.handshake()
-        nc = self.client(auth=lambda nonce: self.clock.sleep_ms(4900) or (), connect_timeout_ms=5000)
+        nc = self.client(
+            auth=lambda nonce: self.clock.sleep_ms(4900) or (), connect_timeout_ms=5000
+        )
         self.net.answer_pings = False
         nc.connect(wait=False)
         self.poll_until(nc, lambda: b"PING" in self.sent())
@@ -402,8 +505,12 @@ class Rates(AuthCase):
     """Refusals of every kind: reported with the server's words, tried again at a bounded rate."""
 
     TEXTS = (
-        "Authorization Violation", "User Authentication Expired", "User Authentication Revoked",
-        "Account Authentication Expired", "Authentication Timeout", "Authentication Expired",
+        "Authorization Violation",
+        "User Authentication Expired",
+        "User Authentication Revoked",
+        "Account Authentication Expired",
+        "Authentication Timeout",
+        "Authentication Expired",
     )
 
     def test_while_connecting(self):
@@ -415,12 +522,18 @@ class Rates(AuthCase):
                 self.net.feed(("-ERR '%s'\r\n" % text).encode())
                 self.net.end()
                 self.net.next_connection()
-            nc = self.client(reconnect_wait_ms=100, reconnect_max_wait_ms=3000, password="p", user="u")
+            nc = self.client(
+                reconnect_wait_ms=100, reconnect_max_wait_ms=3000, password="p", user="u"
+            )
             nc.connect(wait=False)
             self.poll_until(nc, lambda: len(self.events) == 30, 100)
             for kind, detail in self.events:
-                self.assertTrue(kind == "error" and type(detail) is unats.AuthError and str(detail) == text)
-            self.assertTrue(self.elapsed(0) >= 50 + 100 + 200 + 400 + 800 + 24 * 1500, self.elapsed(0))
+                self.assertTrue(
+                    kind == "error" and type(detail) is unats.AuthError and str(detail) == text
+                )
+            self.assertTrue(
+                self.elapsed(0) >= 50 + 100 + 200 + 400 + 800 + 24 * 1500, self.elapsed(0)
+            )
             self.assertEqual(nc.state, "connecting")
 
     def test_while_connected(self):
@@ -457,7 +570,11 @@ class Rates(AuthCase):
     def test_a_server_cannot_put_off_the_wait_by_announcing_others(self):
         for i in range(300):
             urls = ",".join(['"10.0.0.%d:4222"' % n for n in range(1 + i * 7 % 16)])
-            self.net.feed(('INFO {"connect_urls":[%s]}\r\n-ERR \'Authorization Violation\'\r\n' % urls).encode())
+            self.net.feed(
+                (
+                    "INFO {\"connect_urls\":[%s]}\r\n-ERR 'Authorization Violation'\r\n" % urls
+                ).encode()
+            )
             self.net.end()
             self.net.next_connection()
         nc = self.client(reconnect_wait_ms=1000, reconnect_max_wait_ms=1000)

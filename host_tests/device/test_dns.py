@@ -686,13 +686,13 @@ class Ignored(Case):
         self.assert_ignored(self.asked)
 
     def test_from_another_port(self):
-        port, others = bound(("127.0.0.1",))
+        _port, others = bound(("127.0.0.1",))
         self.server.send(self.evil(), others[0])
         others[0].close()
         self.assert_ignored(b"")
 
     def test_from_another_address(self):
-        port, others = bound(("127.0.0.9",))
+        _port, others = bound(("127.0.0.9",))
         self.server.send(self.evil(), others[0])
         others[0].close()
         self.assert_ignored(b"")
@@ -1087,7 +1087,7 @@ class Multicast(Case):
         self.assertFalse(self.server.was_asked())
 
     def test_from_another_port_than_it_was_sent_to(self):
-        port, others = bound(("127.0.0.1",))
+        _port, others = bound(("127.0.0.1",))
         self.server.send(reply(self.server.asked, a(_EVIL), flags=0x8400), others[0])
         others[0].close()
         self.assert_ignored(b"")
@@ -1217,7 +1217,7 @@ class Board(unittest.TestCase):
 
     def test_mdns_from_anyone_at_its_port(self):
         self.resolver.start("greenhouse.local")
-        (to, asked), = self.net.sent
+        ((to, asked),) = self.net.sent
         self.assertEqual(to, ("224.0.0.251", 5353))
         queue = self.net.sockets[0].queue
         queue.append((reply(asked, a(_EVIL)), ("10.0.0.7", 5354)))
@@ -1331,7 +1331,7 @@ class Randomness(unittest.TestCase):
         self.assertEqual(len(other.urandom(2)), 2)
         ids = [other.urandom(2) for _ in range(20)]
         for i in (0, 1):
-            self.assertTrue(len(set([given[i] for given in ids])) > 5)
+            self.assertTrue(len({given[i] for given in ids}) > 5)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Readings that leave along with CONNECT: what is in the one piece, and that nothing is lost or sent twice."""
+"""Readings that leave along with CONNECT: what is in the one piece, and that nothing is lost or
+sent twice.
+"""
 
 import os
 import unittest
 
 import unats
 from scripted import Scripted
-from unats.outbox.early import Early
 from unats.nuid import random_hex
 from unats.outbox import Outbox
+from unats.outbox.early import Early
 
 ACK = b'{"stream":"S","seq":1}'
 REFUSED = b"-ERR 'Authorization Violation'\r\n"
@@ -49,7 +51,11 @@ class EarlyTest(unittest.TestCase):
         self.ack_at_once = ack_at_once
         self.net.on_write = self.wrote
         self.nc = unats.Client(
-            "nats://h", transport=self.net, reconnect_wait_ms=1, reconnect_max_wait_ms=1, max_reconnects=9
+            "nats://h",
+            transport=self.net,
+            reconnect_wait_ms=1,
+            reconnect_max_wait_ms=1,
+            max_reconnects=9,
         )
         self.outbox = Outbox(self.nc, "dev", ring=bytearray(4096), **options)
         Early(self.nc, self.outbox)
@@ -64,7 +70,9 @@ class EarlyTest(unittest.TestCase):
 
     def acknowledge(self, published):
         for _, reply, _, _ in published:
-            self.net.feed(b" ".join((b"MSG", reply, b"1", b"%d" % len(ACK))) + b"\r\n" + ACK + b"\r\n")
+            self.net.feed(
+                b" ".join((b"MSG", reply, b"1", b"%d" % len(ACK))) + b"\r\n" + ACK + b"\r\n"
+            )
 
     def put(self, *texts):
         for text in texts:
@@ -86,12 +94,15 @@ class EarlyTest(unittest.TestCase):
         self.nc.connect()
         self.assertEqual(len(self.pieces), 1)
         piece = self.pieces[0]
-        places = [piece.find(word) for word in (b"CONNECT {", b"SUB _INBOX.", b"HPUB sensors", b"PING\r\n")]
+        places = [
+            piece.find(word)
+            for word in (b"CONNECT {", b"SUB _INBOX.", b"HPUB sensors", b"PING\r\n")
+        ]
         self.assertEqual(places, sorted(places))
         self.assertEqual(places[0], 0)
         self.assertEqual(piece.find(b"PING\r\n") + 6, len(piece))
         self.assertEqual(self.payloads(), [b"1", b"2", b"3", b"4"])
-        self.assertEqual(len(set([id for _, _, id, _ in publications(piece)])), 4)
+        self.assertEqual(len({id for _, _, id, _ in publications(piece)}), 4)
         self.assertEqual(self.nc.stats.out_msgs, 4)
 
     def test_acknowledged_before_the_pong_it_is_all_done_when_connect_returns(self):

@@ -3,7 +3,7 @@
 import unittest
 from binascii import hexlify, unhexlify
 
-import unats.auth.ed25519 as ed25519
+from unats.auth import ed25519
 
 LONG = (
     "08b8b2b733424243760fe426a4b54908632110a66c2f6591eabd3345e3e4eb98fa6e264bf09efe12ee50f8f54e9f77b1"

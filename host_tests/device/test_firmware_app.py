@@ -1,14 +1,16 @@
-"""The device application against a stand-in clock, board and client: no time passes, no network."""
+"""The device application against a stand-in clock, board and client: no time
+passes, no network.
+"""
 
 import json
 import unittest
 
 import micropython
+
 import unats
 from app import App
 from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeOutbox, FakeSensor
 from sensors import of
-
 
 mem_total = getattr(micropython, "mem_total", lambda: 0)  # the Unix port has it
 
@@ -357,7 +359,9 @@ class WithOutbox(AppTest):
     def test_its_figures_are_in_info(self):
         self.run_for(3 * PERIOD_MS - 100)
         info = json.loads(self.ask("info")[0])
-        expected = dict.fromkeys(("waiting", "resent", "dropped", "damaged", "rejected", "unverified"), 0)
+        expected = dict.fromkeys(
+            ("waiting", "resent", "dropped", "damaged", "rejected", "unverified"), 0
+        )
         expected.update({"ack": "stream", "acked": 3, "unconfirmed": 0, "error": None})
         self.assertEqual(info["outbox"], expected)
         self.assertEqual((info["boot"], self.hellos()[0]["boot"]), (3, 3))
@@ -413,7 +417,7 @@ class Faults(AppTest):
 
     def test_a_failure_that_cannot_even_be_told_does_not_end_the_loop(self):
         def say(text):
-            raise MemoryError()
+            raise MemoryError
 
         self.run_for(600)
         self.app.say = say

@@ -155,10 +155,10 @@ class FakeEsp32C3:
 def imported(name, **modules):
     """Import module `boards.<name>` with stand-ins for built-in modules."""
     kept = {}
-    for key in modules:
+    for key, module in modules.items():
         if key in sys.modules:
             kept[key] = sys.modules[key]
-        sys.modules[key] = modules[key]
+        sys.modules[key] = module
     try:
         return __import__("boards." + name, None, None, ("x",))
     finally:
@@ -368,7 +368,9 @@ class Sleep(unittest.TestCase):
         for kind in (Rp2, Esp32):
             board, _ = self.sleep(kind, 60000)
             self.assertEqual(board._wifi._wlan.calls[-1], ("active", False))
-            patient = list(machine.mem32.values()) == [1 << 30] or board._watchdog.timeout > 1000000
+            patient = (
+                list(machine.mem32.values()) == [1 << 30] or board._watchdog.timeout > 1000000
+            )
             self.assertTrue(patient)
 
     def test_a_radio_that_cannot_be_switched_off_does_not_keep_it_awake(self):

@@ -1,4 +1,6 @@
-"""The wiring: which modules and which outbox the settings lead to, and what a flash without room leads to."""
+"""The wiring: which modules and which outbox the settings lead to, and what a flash without room
+leads to.
+"""
 
 import os
 import unittest
@@ -93,7 +95,9 @@ class Security(unittest.TestCase):
 
     def test_a_stream_that_is_named_is_asked_directly(self):
         client = unats.Client("127.0.0.1")
-        outbox = main.outbox_for(client, "dev", config(outbox="stream", stream="READINGS", outbox_flash=0))
+        outbox = main.outbox_for(
+            client, "dev", config(outbox="stream", stream="READINGS", outbox_flash=0)
+        )
         self.assertEqual(outbox._sender._stored._stream, "READINGS")
 
 
@@ -102,7 +106,11 @@ class Needed(unittest.TestCase):
         self.assertEqual(main.needed(config(outbox="off")), ("connection",))
         for sleep in ({}, {"sleep_s": 60}):
             names = main.needed(config(**sleep))
-            self.assertTrue("outbox.plain" in names and "outbox.stream" not in names and "outbox.early" not in names)
+            self.assertTrue(
+                "outbox.plain" in names
+                and "outbox.stream" not in names
+                and "outbox.early" not in names
+            )
         names = main.needed(config(outbox="off", ca="c", creds="c"))
         self.assertEqual(names, ("connection", "tls", "auth"))
         self.assertTrue("outbox.stream" in main.needed(config(outbox="stream")))
@@ -186,7 +194,10 @@ class Names(unittest.TestCase):
         errors = []
         names = main.resolver_for(self.board)
         nc = unats.Client(
-            "broker", resolver=names, reconnect_wait_ms=1, on_event=lambda nc, event, error: errors.append(event)
+            "broker",
+            resolver=names,
+            reconnect_wait_ms=1,
+            on_event=lambda nc, event, error: errors.append(event),
         )
         nc.connect(wait=False)
         while len(errors) < 3:

@@ -1,4 +1,6 @@
-"""A board's clock: not set at the start, it is asked for until it is, before there is a connection."""
+"""A board's clock: not set at the start, it is asked for until it is, before there is a
+connection.
+"""
 
 import unittest
 
@@ -62,7 +64,9 @@ class NtpTest(unittest.TestCase):
         self.board = ClockBoard(self.clock)
         self.client = FakeClient(self.clock)
         self.outbox = FakeOutbox(self.client)
-        self.app = App(self.client, self.clock, self.board, "dev", PERIOD_MS, of(self.board), self.outbox)
+        self.app = App(
+            self.client, self.clock, self.board, "dev", PERIOD_MS, of(self.board), self.outbox
+        )
         self.said = []
         self.app.say = self.said.append
         self.client.app = self.app

@@ -49,13 +49,18 @@ class Values(unittest.TestCase):
     def test_outbox(self):
         for kind in ("none", "stream", "off"):
             self.assertEqual(mistakes(outbox=kind), [])
-        self.assertEqual(mistakes(outbox="stream", outbox_ram=512, outbox_flash=8192, sync_s=5), [])
+        self.assertEqual(
+            mistakes(outbox="stream", outbox_ram=512, outbox_flash=8192, sync_s=5), []
+        )
         self.assertEqual(mistakes(outbox_flash=0), [])
         for kind in ("Stream", "", None, True, False, 3, []):
             self.assert_wrong(mistakes(outbox=kind), "outbox", '"none", "stream" or "off"')
 
     def test_sizes(self):
-        for field, low, high in (("outbox_ram", "512", "32768"), ("outbox_flash", "8192", "16777216")):
+        for field, low, high in (
+            ("outbox_ram", "512", "32768"),
+            ("outbox_flash", "8192", "16777216"),
+        ):
             for size in (int(low) - 1, int(high) + 1, -1):
                 self.assert_wrong(mistakes(**{field: size}), field, low, high, "bytes")
             for size in ("4096", 4096.0, True, False, None, []):
@@ -140,17 +145,29 @@ class Values(unittest.TestCase):
 
     def test_the_wrong_one_of_several_servers_is_named(self):
         for server in (["a", "b:x"], "a,b:x", ["a,b:x", "c"]):
-            self.assert_wrong(mistakes(server=server), "server", "number 2", "port must be 1 to 65535")
+            self.assert_wrong(
+                mistakes(server=server), "server", "number 2", "port must be 1 to 65535"
+            )
 
     def test_what_is_taken_is_what_the_client_takes(self):
-        for server in ("Nats://a", ["a", "b, nats://u:p@[::1]:1"], "10.0.0.1:0", "ws://a", "u@", ["a", ""], "a b"):
+        for server in (
+            "Nats://a",
+            ["a", "b, nats://u:p@[::1]:1"],
+            "10.0.0.1:0",
+            "ws://a",
+            "u@",
+            ["a", ""],
+            "a b",
+        ):
             values = {"server": server}
             expected = []
             try:
                 unats.Client(settings.Settings(values).servers, transport=self)
             except ValueError:
                 expected = ["server"]
-            self.assertEqual([field for field, _ in settings.check(values, False)], expected, server)
+            self.assertEqual(
+                [field for field, _ in settings.check(values, False)], expected, server
+            )
 
     def test_what_is_said_about_a_server_does_not_hold_its_password(self):
         for url in ("http://me:secret@host", "nats://me:secret@host:x", "nats://me:secret@ho st"):
@@ -171,16 +188,32 @@ class Values(unittest.TestCase):
     def test_security(self):
         for values in (
             {"ca": "ca.der"},
-            {"ca": "ca.pem", "cert": "c.der", "key": "k.der", "tls_first": True, "ntp": "10.0.0.1"},
+            {
+                "ca": "ca.pem",
+                "cert": "c.der",
+                "key": "k.der",
+                "tls_first": True,
+                "ntp": "10.0.0.1",
+            },
             {"creds": "d.creds", "inbox": "_INBOX.d"},
             {"nkey": "d.nk"},
-            {"server": ["tls://a", "nats://b:1"], "ca": "ca.der", "creds": "d.creds", "ntp": "pool.ntp.org"},
+            {
+                "server": ["tls://a", "nats://b:1"],
+                "ca": "ca.der",
+                "creds": "d.creds",
+                "ntp": "pool.ntp.org",
+            },
             {"outbox": "stream", "stream": "READINGS"},
         ):
             self.assertEqual(mistakes(**values), [], values)
 
     def test_tls_needs_whom_to_trust(self):
-        for server in ("tls://h", ["nats://a", "tls://b:4222"], "nats://a,TLS://b:4222", " tls://h"):
+        for server in (
+            "tls://h",
+            ["nats://a", "tls://b:4222"],
+            "nats://a,TLS://b:4222",
+            " tls://h",
+        ):
             self.assert_wrong(mistakes(server=server), "ca", "is missing", "tls://")
         for field, value in (("tls_first", True), ("ntp", "h")):
             self.assert_wrong(mistakes(**{field: value}), field, "no effect")
@@ -207,7 +240,9 @@ class Values(unittest.TestCase):
         for value in ("", ".a", "a.", "a..b", "_INBOX.*", ">", "a b", 5):
             self.assertEqual([f for f, _ in mistakes(inbox=value)], ["inbox"], value)
         for value in ("", "a.b", "a b", "*", 5):
-            self.assertEqual([f for f, _ in mistakes(outbox="stream", stream=value)], ["stream"], value)
+            self.assertEqual(
+                [f for f, _ in mistakes(outbox="stream", stream=value)], ["stream"], value
+            )
         self.assert_wrong(mistakes(stream="READINGS"), "stream", "no effect")
 
     def test_wifi(self):
@@ -282,7 +317,9 @@ class File(unittest.TestCase):
     def test_the_outbox_by_default_needs_nothing_on_the_server(self):
         self.write(json.dumps(GOOD))
         loaded = settings.load(FILE)
-        self.assertEqual((loaded.outbox, loaded.outbox_ram, loaded.outbox_flash), ("none", 4096, 262144))
+        self.assertEqual(
+            (loaded.outbox, loaded.outbox_ram, loaded.outbox_flash), ("none", 4096, 262144)
+        )
         self.assertEqual((loaded.sync_ms, loaded.sleep_ms), (None, None))
 
     def test_with_a_stream_readings_are_in_flash_after_a_minute(self):
@@ -306,7 +343,11 @@ class File(unittest.TestCase):
 
     def test_files_that_are_named_must_be_on_the_board(self):
         values = dict(GOOD, ca="ca-test.der", creds="d-test.creds")
-        for present, missing in ((), ["ca", "creds"]), (("ca-test.der",), ["creds"]), (("ca-test.der", "d-test.creds"), []):
+        for present, missing in (
+            ((), ["ca", "creds"]),
+            (("ca-test.der",), ["creds"]),
+            (("ca-test.der", "d-test.creds"), []),
+        ):
             for name in present:
                 with open(name, "w") as file:
                     file.write("x")
@@ -316,11 +357,18 @@ class File(unittest.TestCase):
                 settings.load(FILE, True, True)
                 found = []
             except settings.SettingsError as error:
-                found = sorted([field for field, text in error.mistakes if "not on the board" in text])
+                found = sorted(
+                    [field for field, text in error.mistakes if "not on the board" in text]
+                )
             self.assertEqual(found, missing)
 
     def test_connecting_is_slow_with_tls_or_a_signature(self):
-        for changes, slow in (({}, False), ({"ca": "c"}, True), ({"creds": "c"}, True), ({"nkey": "n"}, True)):
+        for changes, slow in (
+            ({}, False),
+            ({"ca": "c"}, True),
+            ({"creds": "c"}, True),
+            ({"nkey": "n"}, True),
+        ):
             self.assertEqual(settings.Settings(dict(GOOD, **changes)).is_slow, slow)
 
     def test_broken_json(self):
@@ -330,7 +378,9 @@ class File(unittest.TestCase):
         self.assert_refused(" \n", FILE, "empty", "settings.example.json")
 
     def test_the_message_has_a_line_for_each_mistake(self):
-        message = self.assert_refused('{"server": "a:b", "perod_s": 3}', "3 mistakes", "nothing was started")
+        message = self.assert_refused(
+            '{"server": "a:b", "perod_s": 3}', "3 mistakes", "nothing was started"
+        )
         self.assertEqual(len(message.split("\n")), 4)
 
     def test_one_mistake_is_not_called_mistakes(self):

@@ -1,4 +1,6 @@
-"""A board that sleeps, against stand-ins: how long it is awake, what it sends, and what it leaves in flash."""
+"""A board that sleeps, against stand-ins: how long it is awake, what it sends, and what it leaves
+in flash.
+"""
 
 import unittest
 

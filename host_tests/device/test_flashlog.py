@@ -1,13 +1,15 @@
-"""Readings in RAM and in flash: the ring's order, segments whole, torn and corrupted, the count of starts."""
+"""Readings in RAM and in flash: the ring's order, segments whole, torn and corrupted, the count of
+starts.
+"""
 
 import binascii
 import os
 import random
 import unittest
 
-import unats.outbox.flashlog as flashlog
-from unats.outbox.flashlog import FlashLog
 from unats.nuid import random_hex
+from unats.outbox import flashlog
+from unats.outbox.flashlog import FlashLog
 from unats.outbox.ring import HEADER, Ring
 
 SIZE = 512
@@ -266,8 +268,12 @@ class Damage(InFolder):
             at = end
 
     def test_blank_flash_and_noise(self):
-        file, data = self.content(3, 4)
-        for junk in (b"\xff" * 400, bytes(400), bytes([random.getrandbits(8) for _ in range(400)])):
+        file, _data = self.content(3, 4)
+        for junk in (
+            b"\xff" * 400,
+            bytes(400),
+            bytes([random.getrandbits(8) for _ in range(400)]),
+        ):
             self.rewrite(file, junk)
             self.assertEqual(self.read(), ([], 2))
 

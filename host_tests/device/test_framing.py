@@ -3,9 +3,8 @@
 import json
 import unittest
 
-from played import Case, message, pattern  # before the client: it gives it its clock
-
 import unats
+from played import Case, message, pattern  # before the client: it gives it its clock
 from scripted import INFO
 
 FOLLOWER = b"MSG after 2 1\r\n!\r\n"
@@ -145,7 +144,11 @@ class Operations(Case):
         self.assertEqual(self.nc.server.max_payload, 77)
 
     def test_leading_zeros_count_nothing(self):
-        self.play(b"MSG a.b 01 002\r\nhi\r\n", [("a.b", None, None, None, b"hi")], self.check_nothing_else)
+        self.play(
+            b"MSG a.b 01 002\r\nhi\r\n",
+            [("a.b", None, None, None, b"hi")],
+            self.check_nothing_else,
+        )
 
     def test_many_messages_in_one_piece_come_in_order(self):
         numbers = [b"%d" % i for i in range(300)]
@@ -156,7 +159,9 @@ class Operations(Case):
         self.play(operations, expected, self.check_nothing_else)
 
     def test_counts(self):
-        self.play(message(1, b"abc", "a.b"), [("a.b", None, None, None, b"abc")], self.check_nothing_else)
+        self.play(
+            message(1, b"abc", "a.b"), [("a.b", None, None, None, b"abc")], self.check_nothing_else
+        )
         self.assertEqual((self.nc.stats.in_msgs, self.nc.stats.in_bytes), (2, 4))
         self.assertEqual(self.nc.stats["in_msgs"], 2)
 
@@ -186,7 +191,14 @@ class Sizes(Case):
 
     def test_up_to_rx_size_comes_whole_and_beyond_is_skipped_and_counted(self):
         for rx_size in (64, 100, 512, 1024):
-            for size in (rx_size - 1, rx_size, rx_size + 1, rx_size + 2, 3 * rx_size, 12 * rx_size + 5):
+            for size in (
+                rx_size - 1,
+                rx_size,
+                rx_size + 1,
+                rx_size + 2,
+                3 * rx_size,
+                12 * rx_size + 5,
+            ):
                 for limit in (1 << 20, 37):
                     self.check(rx_size, size, None, limit)
 
@@ -330,7 +342,9 @@ class Streaming(Case):
 
     def test_poll_counts_messages_and_not_fragments(self):
         nc = self.begin(rx_size=64)
-        self.net.split(message(1, pattern(1000), "a.stream") + message(2, b"next", "b"), 300, 600, pauses=1)
+        self.net.split(
+            message(1, pattern(1000), "a.stream") + message(2, b"next", "b"), 300, 600, pauses=1
+        )
         n = 0
         while not self.got:
             n += nc.poll(1)
@@ -339,7 +353,25 @@ class Streaming(Case):
 
     def test_sizes_from_nothing_to_many_buffers(self):
         nc = self.begin(rx_size=64)
-        for size in (0, 1, 63, 64, 65, 66, 100, 255, 256, 257, 319, 320, 321, 360, 361, 1000, 5000):
+        for size in (
+            0,
+            1,
+            63,
+            64,
+            65,
+            66,
+            100,
+            255,
+            256,
+            257,
+            319,
+            320,
+            321,
+            360,
+            361,
+            1000,
+            5000,
+        ):
             for limit in (1 << 20, 61):
                 self.net.read_limit = limit
                 self.check(nc, pattern(size))
@@ -438,7 +470,24 @@ class LongLines(Case):
         nc = self.connected(rx_size=64)
         sub = nc.subscribe(">", self.take)
         nc.subscribe("b", self.take)
-        for length in (100, 200, 250, 290, 300, 310, 320, 330, 340, 350, 360, 361, 400, 700, 1000, 4000):
+        for length in (
+            100,
+            200,
+            250,
+            290,
+            300,
+            310,
+            320,
+            330,
+            340,
+            350,
+            360,
+            361,
+            400,
+            700,
+            1000,
+            4000,
+        ):
             for size in (0, 5, 64, 65, 500):
                 for limit in (1 << 20, 97):
                     self.net.read_limit = limit
@@ -448,7 +497,9 @@ class LongLines(Case):
                     self.settle(nc)
                     skipped = sub.dropped - dropped
                     expected = [(subject, None, pattern(size))] if skipped == 0 else []
-                    self.assertEqual(self.got, expected + [("b", None, b"next")], "%d %d" % (length, size))
+                    self.assertEqual(
+                        self.got, expected + [("b", None, b"next")], "%d %d" % (length, size)
+                    )
                     if length <= 100 and size <= 64:
                         self.assertEqual(skipped, 0)
                     self.forget()
@@ -505,20 +556,48 @@ class Info(Case):
 
     def check_long(self, body):
         for limit in (1 << 20, 61):
-            self.check(body, limit, max_payload=123456, headers=True, version="2.15.1", name="Zürich", client_id=17)
+            self.check(
+                body,
+                limit,
+                max_payload=123456,
+                headers=True,
+                version="2.15.1",
+                name="Zürich",
+                client_id=17,
+            )
 
     BEFORE = b'{"server_id":"NX","max_payload":123456,"headers":true,'
     AFTER = b'"version":"2.15.1","server_name":"Z\xc3\xbcrich","client_id":17}'
 
     def test_everything_the_client_tells(self):
-        body = b'{"server_name":"n","version":"v","max_payload":5,"headers":true,"client_id":7,"jetstream":true}'
-        self.check(body, 1 << 20, name="n", version="v", max_payload=5, headers=True, client_id=7, jetstream=True)
+        body = b'{"server_name":"n","version":"v","max_payload":5,"headers":true,"client_id":7,"jetstream":true}'  # noqa: E501
+        self.check(
+            body,
+            1 << 20,
+            name="n",
+            version="v",
+            max_payload=5,
+            headers=True,
+            client_id=7,
+            jetstream=True,
+        )
 
     def test_what_is_not_told_is_nothing(self):
-        self.check(b"{}", 1 << 20, name="", version="", max_payload=0, headers=False, client_id=0, jetstream=False)
+        self.check(
+            b"{}",
+            1 << 20,
+            name="",
+            version="",
+            max_payload=0,
+            headers=False,
+            client_id=0,
+            jetstream=False,
+        )
 
     def test_15_KB_of_server_addresses(self):
-        self.check_long(self.BEFORE + b'"connect_urls":' + json.dumps(URLS).encode() + b"," + self.AFTER)
+        self.check_long(
+            self.BEFORE + b'"connect_urls":' + json.dumps(URLS).encode() + b"," + self.AFTER
+        )
 
     def test_15_KB_in_one_string(self):
         self.check_long(self.BEFORE + b'"xkey":"' + b"k" * 15000 + b'",' + self.AFTER)
@@ -528,7 +607,7 @@ class Info(Case):
         self.check_long(self.BEFORE + b'"xkey":"' + b"\\\\" * 7500 + b'",' + self.AFTER)
 
     def test_15_KB_of_nested_objects(self):
-        nested = b'"max_payload":{"max_payload":[{"headers":false},[1,{"version":"x"}]],"headers":"},{"},'
+        nested = b'"max_payload":{"max_payload":[{"headers":false},[1,{"version":"x"}]],"headers":"},{"},'  # noqa: E501
         body = self.BEFORE[:-1] + b',"a":{' + nested * 170 + b'"x":null},' + self.AFTER
         self.check_long(body)
 
@@ -539,19 +618,33 @@ class Info(Case):
         for limit in (1 << 20, 61):
             self.start()
             self.net.read_limit = limit
-            self.net.feed(b"INFO " + self.BEFORE + b'"xkey":"' + b"k" * 16384 + b'",' + self.AFTER + b"\r\n")
+            self.net.feed(
+                b"INFO " + self.BEFORE + b'"xkey":"' + b"k" * 16384 + b'",' + self.AFTER + b"\r\n"
+            )
             nc = self.client(rx_size=512)
             self.assertRaises(unats.ProtocolError, nc.connect)
 
     def test_what_is_no_json_object(self):
-        for body in (b"", b"[]", b"5", b"null", b'"x"', b"{", b'{"a":1', b"{}x", b"[" * 5000 + b"]" * 5000):
+        for body in (
+            b"",
+            b"[]",
+            b"5",
+            b"null",
+            b'"x"',
+            b"{",
+            b'{"a":1',
+            b"{}x",
+            b"[" * 5000 + b"]" * 5000,
+        ):
             self.start()
             self.net.feed(b"INFO " + body + b"\r\n")
             nc = self.client()
             self.assertRaises(unats.ProtocolError, nc.connect)
 
     def test_byte_by_byte(self):
-        body = self.BEFORE + b'"connect_urls":' + json.dumps(URLS[:60]).encode() + b"," + self.AFTER
+        body = (
+            self.BEFORE + b'"connect_urls":' + json.dumps(URLS[:60]).encode() + b"," + self.AFTER
+        )
         self.check(body, 1, max_payload=123456, name="Zürich")
 
     def test_with_the_smallest_buffer(self):
@@ -560,7 +653,7 @@ class Info(Case):
             self.check(body, limit, 64, max_payload=123456, name="Zürich")
 
     def test_unusual_white_space_and_values(self):
-        body = b'{ "max_payload" :\t77 , "a" : null , "b" : -1.5e+3 , "headers"\t:true ,"version" : "1" }  '
+        body = b'{ "max_payload" :\t77 , "a" : null , "b" : -1.5e+3 , "headers"\t:true ,"version" : "1" }  '  # noqa: E501
         self.check(body, 1 << 20, max_payload=77, headers=True, version="1")
 
     def test_escapes_in_what_is_kept(self):
@@ -572,7 +665,11 @@ class Info(Case):
         self.check(body, 1 << 20, max_payload=3, headers=False)
 
     def test_fields_of_another_type_are_passed_over(self):
-        self.check(b'{"max_payload":"x","headers":1,"version":{"a":"b"},"client_id":8}', 1 << 20, client_id=8)
+        self.check(
+            b'{"max_payload":"x","headers":1,"version":{"a":"b"},"client_id":8}',
+            1 << 20,
+            client_id=8,
+        )
 
     def test_a_second_one_in_mid_connection_counts_from_then_on(self):
         nc = self.connected(info={"max_payload": 100})

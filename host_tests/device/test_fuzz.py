@@ -10,9 +10,8 @@ import random
 import sys
 import unittest
 
-from played import Case, message, pattern  # before the client: it gives it its clock
-
 import unats
+from played import Case, message, pattern  # before the client: it gives it its clock
 
 BARE_503 = b"NATS/1.0 503\r\n\r\n"
 HEADERS = b"NATS/1.0\r\nA: x\r\n\r\n"
@@ -61,28 +60,66 @@ class Hostile(Case):
             self.play(bad + message(1, b"after") * 20, 1 << 20)
 
     def test_unknown_verb(self):
-        self.check(b"HELLO\r\n", b"MSX a 1 2\r\nhi\r\n", b"MSGA 1 2\r\nhi\r\n", b"PANG\r\n", b"HPING\r\n")
-        self.check(b"\r\n", b"\x00\r\n", b" MSG a 1 2\r\nhi\r\n", b"+NO\r\n", b"-ERX 'x'\r\n", b"\xff\xfe\r\n")
-        self.check(b"PUB a 2\r\nhi\r\n", b"SUB a 1\r\n", b"CONNECT {}\r\n", b"HTTP/1.1 200 OK\r\n\r\n")
+        self.check(
+            b"HELLO\r\n", b"MSX a 1 2\r\nhi\r\n", b"MSGA 1 2\r\nhi\r\n", b"PANG\r\n", b"HPING\r\n"
+        )
+        self.check(
+            b"\r\n",
+            b"\x00\r\n",
+            b" MSG a 1 2\r\nhi\r\n",
+            b"+NO\r\n",
+            b"-ERX 'x'\r\n",
+            b"\xff\xfe\r\n",
+        )
+        self.check(
+            b"PUB a 2\r\nhi\r\n", b"SUB a 1\r\n", b"CONNECT {}\r\n", b"HTTP/1.1 200 OK\r\n\r\n"
+        )
 
     def test_field_missing(self):
         self.check(b"MSG\r\n\r\n", b"MSG a\r\n\r\n", b"MSG a 2\r\nhi\r\n", b"MSG \r\n\r\n")
-        self.check(b"HMSG a 1 18\r\n" + BARE_503 + b"hi\r\n", b"HMSG a 18\r\n" + BARE_503 + b"hi\r\n")
+        self.check(
+            b"HMSG a 1 18\r\n" + BARE_503 + b"hi\r\n", b"HMSG a 18\r\n" + BARE_503 + b"hi\r\n"
+        )
 
     def test_field_too_many(self):
         self.check(b"MSG a 1 r 2 2\r\nhi\r\n", b"HMSG a 1 r 16 18 18\r\n" + BARE_503 + b"hi\r\n")
         self.check(b"MSG" + b" a" * 100 + b"\r\n")
 
     def test_a_number_that_is_none(self):
-        self.check(b"MSG a x 2\r\nhi\r\n", b"MSG a 1 x\r\nhi\r\n", b"MSG a 1 2x\r\nhi\r\n", b"MSG a 1 0x2\r\nhi\r\n")
-        self.check(b"MSG a 1x 2\r\nhi\r\n", b"MSG a 1 2.0\r\nhi\r\n", b"HMSG a 1 x 18\r\n" + BARE_503 + b"hi\r\n")
+        self.check(
+            b"MSG a x 2\r\nhi\r\n",
+            b"MSG a 1 x\r\nhi\r\n",
+            b"MSG a 1 2x\r\nhi\r\n",
+            b"MSG a 1 0x2\r\nhi\r\n",
+        )
+        self.check(
+            b"MSG a 1x 2\r\nhi\r\n",
+            b"MSG a 1 2.0\r\nhi\r\n",
+            b"HMSG a 1 x 18\r\n" + BARE_503 + b"hi\r\n",
+        )
 
     def test_negative(self):
-        self.check(b"MSG a 1 -2\r\nhi\r\n", b"MSG a -1 2\r\nhi\r\n", b"MSG a 1 -0\r\n\r\n", b"MSG a 1 +2\r\nhi\r\n")
-        self.check(b"HMSG a 1 -16 18\r\n" + BARE_503 + b"hi\r\n", b"HMSG a 1 16 -18\r\n" + BARE_503 + b"hi\r\n")
+        self.check(
+            b"MSG a 1 -2\r\nhi\r\n",
+            b"MSG a -1 2\r\nhi\r\n",
+            b"MSG a 1 -0\r\n\r\n",
+            b"MSG a 1 +2\r\nhi\r\n",
+        )
+        self.check(
+            b"HMSG a 1 -16 18\r\n" + BARE_503 + b"hi\r\n",
+            b"HMSG a 1 16 -18\r\n" + BARE_503 + b"hi\r\n",
+        )
 
     def test_overflowing(self):
-        for digits in (2147483648, 2147483650, 4294967296, 4294967298, 1073741826, 18446744073709551618, 10**40 + 2):
+        for digits in (
+            2147483648,
+            2147483650,
+            4294967296,
+            4294967298,
+            1073741826,
+            18446744073709551618,
+            10**40 + 2,
+        ):
             self.check(b"MSG a 1 %d\r\nhi\r\n" % digits)
             self.check(b"MSG a %d 2\r\nhi\r\n" % digits)
 
@@ -91,29 +128,60 @@ class Hostile(Case):
         self.check(b"HMSG a 1 16 999999999\r\n" + BARE_503 + b"hi\r\n")
 
     def test_crlf_missing_after_the_line(self):
-        self.check(b"MSG a 1 2\nhi\r\n", b"MSG a 1 2\rhi\r\n", b"MSG a 1 2\r\rhi\r\n", b"PING\n", b"PING\rX\r\n")
-        self.check(b"PONG\n", b"+OK\n", b"-ERR 'x'\n", b"-ERR 'x'\rX\r\n", b"INFO {}\nPING\r\n", b"INFO {}\rX\r\n")
+        self.check(
+            b"MSG a 1 2\nhi\r\n",
+            b"MSG a 1 2\rhi\r\n",
+            b"MSG a 1 2\r\rhi\r\n",
+            b"PING\n",
+            b"PING\rX\r\n",
+        )
+        self.check(
+            b"PONG\n",
+            b"+OK\n",
+            b"-ERR 'x'\n",
+            b"-ERR 'x'\rX\r\n",
+            b"INFO {}\nPING\r\n",
+            b"INFO {}\rX\r\n",
+        )
 
     def test_crlf_missing_after_the_payload(self):
-        self.check(b"MSG a 1 2\r\nhi\n\n", b"MSG a 1 2\r\nhi\r\r", b"MSG a 1 2\r\nhiPING\r\n", b"MSG a 1 0\r\nMSG a 1 0\r\n")
-        self.check(b"MSG a 1 1\r\nhi\r\n", b"MSG a 1 3\r\nhi\r\n\r\n", b"HMSG a 1 16 17\r\n" + BARE_503 + b"hi\r\n")
+        self.check(
+            b"MSG a 1 2\r\nhi\n\n",
+            b"MSG a 1 2\r\nhi\r\r",
+            b"MSG a 1 2\r\nhiPING\r\n",
+            b"MSG a 1 0\r\nMSG a 1 0\r\n",
+        )
+        self.check(
+            b"MSG a 1 1\r\nhi\r\n",
+            b"MSG a 1 3\r\nhi\r\n\r\n",
+            b"HMSG a 1 16 17\r\n" + BARE_503 + b"hi\r\n",
+        )
 
     def test_crlf_missing_after_what_is_skipped(self):
         self.check(b"MSG a 77 100\r\n" + bytes(100) + b"XX", b"MSG a 77 5\r\nhelloXX")
 
     def test_headers_longer_than_the_body(self):
-        self.check(b"HMSG a 1 19 18\r\n" + BARE_503 + b"hi\r\n", b"HMSG a 1 1000 18\r\n" + BARE_503 + b"hi\r\n")
+        self.check(
+            b"HMSG a 1 19 18\r\n" + BARE_503 + b"hi\r\n",
+            b"HMSG a 1 1000 18\r\n" + BARE_503 + b"hi\r\n",
+        )
 
     def test_control_bytes_between_the_fields(self):
-        self.check(b"MSG a\x001 2\r\nhi\r\n", b"MSG a\x01b 1 2\r\nhi\r\n", b"MSG a 1\x0b2\r\nhi\r\n")
+        self.check(
+            b"MSG a\x001 2\r\nhi\r\n", b"MSG a\x01b 1 2\r\nhi\r\n", b"MSG a 1\x0b2\r\nhi\r\n"
+        )
 
     def test_info_that_is_no_json_is_an_error_or_is_passed_over(self):
         for bad in (
-            b'INFO {"a":1]\r\n', b"INFO }\r\n", b'INFO {"a":{}\r\n', b'INFO {"a":1\r\n', b'INFO {"max_payload":}\r\n',
-            b"INFO " + b"[" * 1000 + b"\r\n", b"INFO " + b"{" * 1000 + b"\r\n", b"INFO \r\n", b"INFO x\r\n",
-            b'INFO {1:2}\r\n', b'INFO {"a\\x":2}\r\n', b'INFO {"' + b"k" * 700 + b'":2}\r\n', b'INFO {:,,,:}\r\n',
-            b'INFO {"max_payload":1e400}\r\n', b'INFO {"max_payload":' + b"9" * 300 + b"}\r\n", b'INFO {"\xff\xfe":1}\r\n',
-            b'INFO {"reset":1,"read":2,"__class__":"x","_size":-1,"_level":9,"take":null,"max_payload":3}\r\n',
+            b'INFO {"a":1]\r\n', b"INFO }\r\n", b'INFO {"a":{}\r\n', b'INFO {"a":1\r\n',
+            b'INFO {"max_payload":}\r\n',
+            b"INFO " + b"[" * 1000 + b"\r\n", b"INFO " + b"{" * 1000 + b"\r\n", b"INFO \r\n",
+            b"INFO x\r\n",
+            b'INFO {1:2}\r\n', b'INFO {"a\\x":2}\r\n', b'INFO {"' + b"k" * 700 + b'":2}\r\n',
+            b'INFO {:,,,:}\r\n',
+            b'INFO {"max_payload":1e400}\r\n', b'INFO {"max_payload":' + b"9" * 300 + b"}\r\n",
+            b'INFO {"\xff\xfe":1}\r\n',
+            b'INFO {"reset":1,"read":2,"__class__":"x","_size":-1,"_level":9,"take":null,"max_payload":3}\r\n',  # noqa: E501
         ):  # fmt: skip
             for limit in (1 << 20, 1):
                 nc = self.begin()
@@ -147,7 +215,9 @@ class Hostile(Case):
 
     def test_what_came_before_in_the_same_piece_is_dispatched(self):
         nc = self.begin()
-        self.net.feed(message(1, b"1") + message(1, b"2", "a", None, HEADERS) + b"BAD\r\n" + message(1, b"3"))
+        self.net.feed(
+            message(1, b"1") + message(1, b"2", "a", None, HEADERS) + b"BAD\r\n" + message(1, b"3")
+        )
         self.settle(nc)
         self.assertEqual([data for _, _, data in self.got], [b"1", b"2"])
         self.assert_protocol_error(nc)
@@ -248,7 +318,9 @@ class Floods(Case):
                 before = allocated()
             if i == times * 3 // 4:
                 self.net.forget()
-                self.assertTrue(allocated() - before < 500, "%d bytes more" % (allocated() - before))
+                self.assertTrue(
+                    allocated() - before < 500, "%d bytes more" % (allocated() - before)
+                )
         self.assertEqual(self.got, [("a", None, b"after")])
         self.assertTrue(self.nc.connected)
 
@@ -274,7 +346,9 @@ class Floods(Case):
         self.flood(b"-ERR 'what is this'\r\n" * 5, 200)
 
     def test_infos(self):
-        self.flood(b'INFO {"max_payload":1000,"connect_urls":["a:1","b:2"],"server_name":"n"}\r\n', 400)
+        self.flood(
+            b'INFO {"max_payload":1000,"connect_urls":["a:1","b:2"],"server_name":"n"}\r\n', 400
+        )
 
     def test_messages_for_nobody(self):
         self.flood(message(99, b"x" * 10) * 5, 200)
@@ -415,7 +489,9 @@ def operation(r):
         headers = HEADERS if r.below(3) == 0 else None
         reply = r.choice((None, "r.1"))
         return message(sid, payload, r.choice(SUBJECTS).decode(), reply, headers)
-    return r.choice((b"PING\r\n", b"PONG\r\n", b"+OK\r\n", b"-ERR 'Permissions Violation'\r\n", b"ping\r\n"))
+    return r.choice(
+        (b"PING\r\n", b"PONG\r\n", b"+OK\r\n", b"-ERR 'Permissions Violation'\r\n", b"ping\r\n")
+    )
 
 
 def corrupted(r, stream):
@@ -479,7 +555,9 @@ class Fuzz(Case):
             play(Random(seed + i * 7919), "round %d of seed %d" % (i, seed))
 
     def expected(self, reference, before=1 << 30):
-        return [(sid, data) for end, sid, data in reference.messages if sid in (1, 2) and end <= before]
+        return [
+            (sid, data) for end, sid, data in reference.messages if sid in (1, 2) and end <= before
+        ]
 
     def play_valid(self, r, what):
         nc = self.begin(r.choice((64, 100, 512)))
@@ -512,7 +590,9 @@ class Fuzz(Case):
         reasons = self.reasons()
         self.assertEqual(len(reasons), 1, what)
         if reference.broken:
-            self.assertTrue(isinstance(reasons[0], unats.ProtocolError), "%s: %r" % (what, reasons))
+            self.assertTrue(
+                isinstance(reasons[0], unats.ProtocolError), "%s: %r" % (what, reasons)
+            )
         elif not isinstance(reasons[0], unats.ProtocolError):
             self.assertEqual(came, expected, what)
         self.assertEqual(nc.stats.reconnects, 1, what)

@@ -4,8 +4,6 @@ import unittest
 
 from played import Case, message  # before the client: it gives it its clock
 
-import unats
-
 
 class Publishing(Case):
     def published(self, headers, payload=b"hi", **options):
@@ -49,7 +47,9 @@ class Publishing(Case):
             self.assertTrue(line in sent)
 
     def test_without_payload(self):
-        self.assertEqual(self.published({"k": "v"}, b""), b"HPUB a 18 18\r\nNATS/1.0\r\nk: v\r\n\r\n\r\n")
+        self.assertEqual(
+            self.published({"k": "v"}, b""), b"HPUB a 18 18\r\nNATS/1.0\r\nk: v\r\n\r\n\r\n"
+        )
 
     def test_with_reply_and_n(self):
         nc = self.connected()
@@ -92,7 +92,9 @@ class Refusing(Case):
         self.assertEqual(self.nc.stats.out_msgs, 0)
 
     def test_line_ends_in_values(self):
-        self.refused({"k": "a\r\nPUB x 0\r\n"}, {"k": "a\nb"}, {"k": "a\rb"}, {"k": ["fine", "a\r\nb: c"]})
+        self.refused(
+            {"k": "a\r\nPUB x 0\r\n"}, {"k": "a\nb"}, {"k": "a\rb"}, {"k": ["fine", "a\r\nb: c"]}
+        )
 
     def test_control_bytes_in_values(self):
         self.refused({"k": "a\x00b"}, {"k": "a\x1bb"}, {"k": "a\x7fb"})
@@ -101,10 +103,21 @@ class Refusing(Case):
         self.refused({"k\r\nx": "v"}, {"k\n": "v"}, {"\r\nk": "v"})
 
     def test_names_that_are_none(self):
-        self.refused({"": "v"}, {"a b": "v"}, {"a:b": "v"}, {" a": "v"}, {"a\t": "v"}, {"a\x00": "v"}, {"ä": "v"}, {5: "v"})
+        self.refused(
+            {"": "v"},
+            {"a b": "v"},
+            {"a:b": "v"},
+            {" a": "v"},
+            {"a\t": "v"},
+            {"a\x00": "v"},
+            {"ä": "v"},
+            {5: "v"},
+        )
 
     def test_values_that_are_none(self):
-        self.refused({"k": None}, {"k": [None]}, {"k": {}}, {"k": b"a\r\nb: c"}, {"k": ["fine", object()]})
+        self.refused(
+            {"k": None}, {"k": [None]}, {"k": {}}, {"k": b"a\r\nb: c"}, {"k": ["fine", object()]}
+        )
 
     def test_what_is_neither_dict_nor_block(self):
         self.refused("k: v", [("k", "v")], ("k",), 5)
@@ -117,7 +130,9 @@ class Refusing(Case):
         self.nc.poll()
         self.forget()
         self.assertRaises(ValueError, self.nc.publish, "a", bytes(13), None, {"k": "v"})
-        self.assertRaises(ValueError, self.nc.publish, "a", b"", None, b"NATS/1.0\r\nkey: value12345678\r\n\r\n")
+        self.assertRaises(
+            ValueError, self.nc.publish, "a", b"", None, b"NATS/1.0\r\nkey: value12345678\r\n\r\n"
+        )
         self.nc.poll()
         self.assertEqual(self.sent(), b"")
 

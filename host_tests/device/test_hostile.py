@@ -5,9 +5,8 @@ Floods, hostile framing and endless lines are in test_fuzz.py, credentials in te
 
 import json
 
-from played import Case, message
-
 import unats
+from played import Case, message
 from unats.headers import encode
 
 HALF = "\ud800"  # half of a surrogate pair
@@ -29,10 +28,31 @@ class Refusing(Case):
 
 
 class Connect(Refusing):
-    """Nothing that an application takes from elsewhere becomes a field or a line of its own in CONNECT."""
+    """Nothing that an application takes from elsewhere becomes a field or a line of its own in
+    CONNECT.
+    """
 
-    WRONG = ("a\r\nPUB x 0", "a\n", "\x00", "a\x1f", "\x7fhunter2", HALF, "hunter2" + HALF, b"\xffhunter2", b"a\x00",
-             b"\xed\xa0\x80", 5, 0, True, 2.5, [], {}, ["a"], ("a",), object())
+    WRONG = (
+        "a\r\nPUB x 0",
+        "a\n",
+        "\x00",
+        "a\x1f",
+        "\x7fhunter2",
+        HALF,
+        "hunter2" + HALF,
+        b"\xffhunter2",
+        b"a\x00",
+        b"\xed\xa0\x80",
+        5,
+        0,
+        True,
+        2.5,
+        [],
+        {},
+        ["a"],
+        ("a",),
+        object(),
+    )
 
     def test_what_is_refused(self):
         for wrong in self.WRONG:
@@ -55,10 +75,28 @@ class Connect(Refusing):
 
     def test_urls(self):
         for url in (
-            "nats://hunter2%0d%0a@host", "nats://u:hunter2%00@host", "nats://u:hunter2%7f@host", "nats://u:hunter2%ff@host",
-            "nats://u:hunter2%ed%a0%80@host", "nats://u:hunter2%zz@host", "nats://u:hunter2", "hunter 2", "u:hunter2/",
-            "nats://u:hunter2@", "nats://u:hunter2@:4222", "nats://u:p@hunter2:x", "nats://u:p@ho st", "nats://u:p@ho\r\nst",
-            "hunter2://host", "nats://host:0", "nats://host:65536", "nats://u@host/path", 5, None, b"nats://host", ["a", 5],
+            "nats://hunter2%0d%0a@host",
+            "nats://u:hunter2%00@host",
+            "nats://u:hunter2%7f@host",
+            "nats://u:hunter2%ff@host",
+            "nats://u:hunter2%ed%a0%80@host",
+            "nats://u:hunter2%zz@host",
+            "nats://u:hunter2",
+            "hunter 2",
+            "u:hunter2/",
+            "nats://u:hunter2@",
+            "nats://u:hunter2@:4222",
+            "nats://u:p@hunter2:x",
+            "nats://u:p@ho st",
+            "nats://u:p@ho\r\nst",
+            "hunter2://host",
+            "nats://host:0",
+            "nats://host:65536",
+            "nats://u@host/path",
+            5,
+            None,
+            b"nats://host",
+            ["a", 5],
         ):
             self.refuses(self.client, url)
 
@@ -99,7 +137,20 @@ class Subjects(Refusing):
         self.refuses(self.nc.subscribe, "a", self.take, HALF)
 
     def test_headers(self):
-        for value in (None, b"a\nb", [], {}, object(), HALF, "a\r\nb", "a\nb", "\x00", "\x7f", ["a", None], [["a"]]):
+        for value in (
+            None,
+            b"a\nb",
+            [],
+            {},
+            object(),
+            HALF,
+            "a\r\nb",
+            "a\nb",
+            "\x00",
+            "\x7f",
+            ["a", None],
+            [["a"]],
+        ):
             if value != []:
                 self.refuses(self.nc.publish, "a", b"x", None, {"k": value})
         for name in ("", "a b", "a:b", "a\r\nb", "\x7f", "\u00e9", HALF, 5, None, b"k"):
@@ -124,8 +175,25 @@ class Told(Case):
         self.assertEqual(len(self.pool(nc)), 17)
 
     def test_what_is_no_server(self):
-        junk = ["", " ", "a b", "x" * 262, "10.0.0.1:0", "10.0.0.1:99999", "ftp://a", "http://a", ":", ":4222", "[", "a/b",
-                "\u00e9", "host:4222", "10.0.0.2:4222", "10.0.0.2:4222", "u:p@10.0.0.2:4222"]
+        junk = [
+            "",
+            " ",
+            "a b",
+            "x" * 262,
+            "10.0.0.1:0",
+            "10.0.0.1:99999",
+            "ftp://a",
+            "http://a",
+            ":",
+            ":4222",
+            "[",
+            "a/b",
+            "\u00e9",
+            "host:4222",
+            "10.0.0.2:4222",
+            "10.0.0.2:4222",
+            "u:p@10.0.0.2:4222",
+        ]
         nc = self.connected(info={"connect_urls": junk[:15], "nonce": "n", "version": "9"})
         self.assertEqual(sorted(self.pool(nc)), ["10.0.0.2:4222", "host:4222"])
         self.assertEqual((nc.server.nonce, nc.server.version), ("n", "9"))
@@ -137,11 +205,15 @@ class Told(Case):
     def test_bytes_that_are_no_text_in_the_list(self):
         for urls in (b'"\xff"', b'"a:1","\xff\xfe:2"', b'"\xff","b:2"'):
             self.start()
-            self.net.feed(b'INFO {"connect_urls":[' + urls + b'],"nonce":"n","max_payload":77}\r\n')
+            self.net.feed(
+                b'INFO {"connect_urls":[' + urls + b'],"nonce":"n","max_payload":77}\r\n'
+            )
             self.assertRaises(unats.ProtocolError, self.client().connect)
         for urls in (b'"\\u0000"', b'"a\\"b"', b"5", b"null", b"{}", b'["a:1"]', b'"a:1",5,"b:1"'):
             self.start()
-            self.net.feed(b'INFO {"connect_urls":[' + urls + b'],"nonce":"n","max_payload":77}\r\n')
+            self.net.feed(
+                b'INFO {"connect_urls":[' + urls + b'],"nonce":"n","max_payload":77}\r\n'
+            )
             self.net.after_pings(1)
             self.net.answer_pings = True
             nc = self.client()
@@ -155,16 +227,40 @@ class Told(Case):
                 self.start()
                 nc = self.connected(rx_size=16384)
                 nc.subscribe("a", self.take)
-                self.net.feed(b'INFO {"' + key + b'":' + deep + b',"server_name":"after"}\r\n' + message(1, b"next"))
+                self.net.feed(
+                    b'INFO {"'
+                    + key
+                    + b'":'
+                    + deep
+                    + b',"server_name":"after"}\r\n'
+                    + message(1, b"next")
+                )
                 self.settle(nc)
                 self.assertTrue(nc.connected or isinstance(nc.last_error, unats.ProtocolError))
                 self.assertEqual(self.got, [("a", None, b"next")] if nc.connected else [])
                 nc.close()
 
     def test_values_that_are_absurd(self):
-        for value in (b"-1", b"1e999", b"9" * 400, b'"' + b"9" * 400 + b'"', b"null", b"{}", b"[]", b"-0", b"1.5", b"true"):
+        for value in (
+            b"-1",
+            b"1e999",
+            b"9" * 400,
+            b'"' + b"9" * 400 + b'"',
+            b"null",
+            b"{}",
+            b"[]",
+            b"-0",
+            b"1.5",
+            b"true",
+        ):
             self.start()
-            self.net.feed(b'INFO {"max_payload":' + value + b',"client_id":' + value + b',"headers":true}\r\n')
+            self.net.feed(
+                b'INFO {"max_payload":'
+                + value
+                + b',"client_id":'
+                + value
+                + b',"headers":true}\r\n'
+            )
             self.net.after_pings(1)
             self.net.answer_pings = True
             nc = self.client()
@@ -174,7 +270,9 @@ class Told(Case):
 
     def test_a_field_that_is_ours_stays_ours(self):
         nc = self.connected()
-        self.net.feed(b'INFO {"_buf":"x","_frame":1,"__class__":"x","":"x","reset":"x","_level":7,"name":"evil"}\r\n')
+        self.net.feed(
+            b'INFO {"_buf":"x","_frame":1,"__class__":"x","":"x","reset":"x","_level":7,"name":"evil"}\r\n'  # noqa: E501
+        )
         nc.subscribe("a", self.take)
         self.net.feed(message(1, b"next"))
         self.settle(nc)
@@ -223,20 +321,44 @@ class Words(Case):
             self.events.clear()
             self.net.feed(b"-ERR '" + text + b"'\r\n")
             self.settle(nc)
-            (event, error), = self.events
-            self.assertEqual((event, error.operation, error.subject), ("error", operation, subject))
+            ((event, error),) = self.events
+            self.assertEqual(
+                (event, error.operation, error.subject), ("error", operation, subject)
+            )
             self.assertEqual(error.subscription, None)
 
     def test_of_several_subscriptions_the_refused_one_is_marked(self):
         nc = self.connected()
-        subs = [nc.subscribe("a", self.take), nc.subscribe("a", self.take, "q"), nc.subscribe("b", self.take),
-                nc.subscribe("\u00e9", self.take), nc.subscribe("a", self.take, "q")]
-        refusals = (b'"a" using queue "q"', b'"\xc3\xa9"', b'"a"', b'"a" using queue "q"', b'"a"', b'"nobody"')
-        self.net.feed(b"".join([b"-ERR 'Permissions Violation for Subscription to " + text + b"'\r\n" for text in refusals]))
+        subs = [
+            nc.subscribe("a", self.take),
+            nc.subscribe("a", self.take, "q"),
+            nc.subscribe("b", self.take),
+            nc.subscribe("\u00e9", self.take),
+            nc.subscribe("a", self.take, "q"),
+        ]
+        refusals = (
+            b'"a" using queue "q"',
+            b'"\xc3\xa9"',
+            b'"a"',
+            b'"a" using queue "q"',
+            b'"a"',
+            b'"nobody"',
+        )
+        self.net.feed(
+            b"".join(
+                [
+                    b"-ERR 'Permissions Violation for Subscription to " + text + b"'\r\n"
+                    for text in refusals
+                ]
+            )
+        )
         self.settle(nc)
         marked = [error.subscription for error in self.errors()]
         self.assertEqual(marked, [subs[1], subs[3], subs[0], subs[4], None, None])
-        self.assertEqual([sub.error for sub in subs], [self.errors()[i] for i in (2, 0)] + [None] + [self.errors()[i] for i in (1, 3)])
+        self.assertEqual(
+            [sub.error for sub in subs],
+            [self.errors()[i] for i in (2, 0)] + [None] + [self.errors()[i] for i in (1, 3)],
+        )
 
     def test_a_mark_goes_with_its_connection(self):
         nc = self.connected()
@@ -258,7 +380,9 @@ class Words(Case):
 
 
 class Endless(Case):
-    """A server that talks and talks while the client wants to connect: its time is up all the same."""
+    """A server that talks and talks while the client wants to connect: its time is up all the
+    same.
+    """
 
     def check(self, *talk):
         for before in (b"", b"INFO {}\r\n"):
@@ -273,7 +397,7 @@ class Endless(Case):
                 self.clock.sleep_ms(1)
                 turns += 1
             self.assertTrue(turns <= 65, turns)
-            self.assertEqual(set(self.kinds()), set(["error"]))
+            self.assertEqual(set(self.kinds()), {"error"})
             self.assertTrue(isinstance(nc.last_error, unats.Error) and not nc.connected)
             nc.close()
 
@@ -294,14 +418,26 @@ class Headers(Case):
     def test_larger_than_the_buffer_they_are_skipped(self):
         nc = self.connected(rx_size=256)
         sub = nc.subscribe("a", self.take)
-        self.net.feed(message(1, b"x", headers=b"NATS/1.0\r\n" + b"k: v\r\n" * 10000 + b"\r\n") + message(1, b"next"))
+        self.net.feed(
+            message(1, b"x", headers=b"NATS/1.0\r\n" + b"k: v\r\n" * 10000 + b"\r\n")
+            + message(1, b"next")
+        )
         self.settle(nc)
         self.assertEqual(self.got, [("a", None, b"next")])
         self.assertEqual(sub.dropped, 1)
 
     def test_that_are_none(self):
-        for block in (b"", b"\r\n", b"x", b"NATS/1.0", b"NATS/1.0\r\n\r\n", b"NATS/9 abc\r\n\r\n", b":\r\n::\r\n\r\n", b"\x00" * 50,
-                      b"NATS/1.0\r\nno colon\r\n: \r\na:b:c\r\n"):
+        for block in (
+            b"",
+            b"\r\n",
+            b"x",
+            b"NATS/1.0",
+            b"NATS/1.0\r\n\r\n",
+            b"NATS/9 abc\r\n\r\n",
+            b":\r\n::\r\n\r\n",
+            b"\x00" * 50,
+            b"NATS/1.0\r\nno colon\r\n: \r\na:b:c\r\n",
+        ):
             self.start()
             nc = self.connected()
             found = []

@@ -1,4 +1,6 @@
-"""JetStream publishing: acknowledgements, refusals, no stream, time-outs, several outstanding, the API."""
+"""JetStream publishing: acknowledgements, refusals, no stream, time-outs, several outstanding, the
+API.
+"""
 
 import json
 import unittest
@@ -37,7 +39,12 @@ class WithServer(unittest.TestCase):
         """Answer the requests that have been written, in their order."""
         for line in lines(net.sent()):
             words = line.split()
-            if words and words[0] in (b"PUB", b"HPUB") and words[2].startswith(b"_INBOX.") and self.answers:
+            if (
+                words
+                and words[0] in (b"PUB", b"HPUB")
+                and words[2].startswith(b"_INBOX.")
+                and self.answers
+            ):
                 net.forget()
                 self.reply(words[2].decode(), *self.answers.pop(0))
 
@@ -48,7 +55,9 @@ class WithServer(unittest.TestCase):
             text = "HMSG %s %d %d %d\r\n" % (to, self.sid(), len(head), len(head) + len(body))
             self.net.feed(text.encode() + head + body + b"\r\n")
         else:
-            self.net.feed(("MSG %s %d %d\r\n" % (to, self.sid(), len(body))).encode() + body + b"\r\n")
+            self.net.feed(
+                ("MSG %s %d %d\r\n" % (to, self.sid(), len(body))).encode() + body + b"\r\n"
+            )
 
     def sid(self):
         return 1  # the inbox of requests is the only subscription
@@ -58,12 +67,16 @@ class Waiting(WithServer):
     def test_the_acknowledgement(self):
         self.answer({"stream": "READINGS", "seq": 42})
         ack = self.js.publish(SUBJECT, b"21.5")
-        self.assertEqual((ack.stream, ack.seq, ack.duplicate, ack.domain), ("READINGS", 42, False, None))
+        self.assertEqual(
+            (ack.stream, ack.seq, ack.duplicate, ack.domain), ("READINGS", 42, False, None)
+        )
 
     def test_a_duplicate_in_a_domain(self):
         self.answer(b'{"stream":"R","domain":"hub","seq":5000000000,"duplicate": true}')
         ack = self.js.publish(SUBJECT, b"21.5", msg_id="dev-1")
-        self.assertEqual((ack.stream, ack.seq, ack.duplicate, ack.domain), ("R", 5000000000, True, "hub"))
+        self.assertEqual(
+            (ack.stream, ack.seq, ack.duplicate, ack.domain), ("R", 5000000000, True, "hub")
+        )
 
     def test_the_message_and_its_headers(self):
         self.net.on_write = None
@@ -82,7 +95,12 @@ class Waiting(WithServer):
             self.js.publish(SUBJECT, b"x")
 
     def test_what_the_server_says_is_in_the_error(self):
-        self.answer({"error": {"code": 400, "err_code": 10071, "description": "wrong last sequence: 7"}, "seq": 0})
+        self.answer(
+            {
+                "error": {"code": 400, "err_code": 10071, "description": "wrong last sequence: 7"},
+                "seq": 0,
+            }
+        )
         try:
             self.js.publish(SUBJECT, b"x")
             self.fail("no error")
@@ -126,12 +144,23 @@ class NotWaiting(WithServer):
             self.reply(replies[i].decode(), {"stream": "R", "seq": i + 1})
         for _ in range(3):
             self.nc.poll()
-        self.assertEqual([(ack.seq, error) for ack, error in self.results], [(3, None), (1, None), (2, None)])
+        self.assertEqual(
+            [(ack.seq, error) for ack, error in self.results], [(3, None), (1, None), (2, None)]
+        )
 
     def test_refusals_come_to_the_handler(self):
         for body, status in (
             (b"", 503),
-            ({"error": {"code": 503, "err_code": 10077, "description": "maximum messages exceeded"}}, None),
+            (
+                {
+                    "error": {
+                        "code": 503,
+                        "err_code": 10077,
+                        "description": "maximum messages exceeded",
+                    }
+                },
+                None,
+            ),
             (b"nonsense", None),
         ):
             self.answer(body, status)
@@ -174,7 +203,9 @@ class Api(WithServer):
         return self.results.pop()
 
     def test_a_call(self):
-        self.answer({"type": "io.nats.jetstream.api.v1.stream_info_response", "state": {"messages": 3}})
+        self.answer(
+            {"type": "io.nats.jetstream.api.v1.stream_info_response", "state": {"messages": 3}}
+        )
         self.assertEqual(self.js.call("STREAM.INFO.R")["state"]["messages"], 3)
 
     def test_a_call_that_is_refused(self):
@@ -196,7 +227,9 @@ class Api(WithServer):
         headers = b"NATS/1.0\r\nUnit: C\r\nNats-Msg-Id: dev-7\r\n\r\n"
         hdrs = bytes(b2a_base64(headers)).strip().decode()
         names = {"streams": ["R"]}
-        self.assertEqual(self.last_id(names, {"message": {"seq": 1, "hdrs": hdrs}}), (b"dev-7", None))
+        self.assertEqual(
+            self.last_id(names, {"message": {"seq": 1, "hdrs": hdrs}}), (b"dev-7", None)
+        )
         self.assertEqual(self.last_id(names, {"message": {"seq": 1}}), (b"", None))
         self.assertEqual(self.last_id({"streams": None}), (b"", None))
         none = {"error": {"code": 404, "err_code": 10037, "description": "no message found"}}
@@ -208,13 +241,21 @@ class Api(WithServer):
         self.nc.poll()
         question = [line for line in lines(self.net.sent()) if b"DIRECT" in line].pop().split()
         self.assertEqual(question[1], b"$JS.API.DIRECT.GET.R." + SUBJECT.encode())
-        text = "HMSG %s %d %d %d\r\n" % (question[2].decode(), self.sid(), len(block), len(block) + len(body))
+        text = "HMSG %s %d %d %d\r\n" % (
+            question[2].decode(),
+            self.sid(),
+            len(block),
+            len(block) + len(body),
+        )
         self.net.feed(text.encode() + block + body + b"\r\n")
         self.nc.poll()
         return self.results.pop()
 
     def test_the_last_id_on_a_subject_of_a_stream_that_is_named(self):
-        self.assertEqual(self.direct(b"NATS/1.0\r\nNats-Msg-Id: dev-7\r\nUnit: C\r\n\r\n", b"21"), (b"dev-7", None))
+        self.assertEqual(
+            self.direct(b"NATS/1.0\r\nNats-Msg-Id: dev-7\r\nUnit: C\r\n\r\n", b"21"),
+            (b"dev-7", None),
+        )
         self.assertEqual(self.direct(b"NATS/1.0\r\nUnit: C\r\n\r\n", b"21"), (b"", None))
         self.assertEqual(self.direct(b"NATS/1.0 404 Message Not Found\r\n\r\n"), (b"", None))
         for status, kind in ((b"503", unats.NoResponders), (b"408 Bad Request", unats.Error)):
@@ -222,7 +263,13 @@ class Api(WithServer):
             self.assertEqual((id, type(error)), (b"", kind))
 
     def test_the_last_id_can_not_be_found_out(self):
-        down = {"error": {"code": 503, "err_code": 10008, "description": "JetStream system temporarily unavailable"}}
+        down = {
+            "error": {
+                "code": 503,
+                "err_code": 10008,
+                "description": "JetStream system temporarily unavailable",
+            }
+        }
         for answers in ((down,), ({"streams": ["R"]}, down)):
             id, error = self.last_id(*answers)
             self.assertEqual((id, error.code), (b"", 503))

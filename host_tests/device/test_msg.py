@@ -2,11 +2,10 @@
 
 import unittest
 
+import unats
 from played import Case, message, pattern  # before the client: it gives it its clock
 
-import unats
-
-HEADERS = b"NATS/1.0\r\nKind: temp\r\nkind: lower\r\nKind: hum \r\nEmpty:\r\nColon: a:b\r\nSpaced:   x y  \r\n\r\n"
+HEADERS = b"NATS/1.0\r\nKind: temp\r\nkind: lower\r\nKind: hum \r\nEmpty:\r\nColon: a:b\r\nSpaced:   x y  \r\n\r\n"  # noqa: E501
 
 
 class Case(Case):
@@ -16,7 +15,7 @@ class Case(Case):
         super().setUp()
         self.nc = self.connected(rx_size=512)
         self.handler = None
-        self.nc.subscribe(">", lambda msg: self.handler(msg))
+        self.nc.subscribe(">", lambda msg: self.handler(msg))  # noqa: PLW0108
         self.settle(self.nc)
         self.forget()
 
@@ -62,8 +61,10 @@ class Reading(Case):
 
     def test_what_is_not_utf_8_is_replaced(self):
         for raw, text in (
-            (b"\xff\xfe", "\ufffd\ufffd"), (b"a\xe9b", "a\ufffdb"), (b"\xc3\xa9\xff\xe2\x82\xac", "\xe9\ufffd\u20ac"),
-            (b"\xe2\x82", "\ufffd\ufffd"), (b"\xe2\x82x", "\ufffd\ufffdx"), (b"\xf0\x9f\x98\x80!", "\U0001f600!"),
+            (b"\xff\xfe", "\ufffd\ufffd"), (b"a\xe9b", "a\ufffdb"),
+            (b"\xc3\xa9\xff\xe2\x82\xac", "\xe9\ufffd\u20ac"),
+            (b"\xe2\x82", "\ufffd\ufffd"), (b"\xe2\x82x", "\ufffd\ufffdx"),
+            (b"\xf0\x9f\x98\x80!", "\U0001f600!"),
             (b"\x80\x80", "\ufffd\ufffd"),
         ):  # fmt: skip
             self.assertEqual(self.given(lambda msg: msg.text, raw), text)
@@ -73,11 +74,16 @@ class Reading(Case):
             return msg.subject, msg.reply
 
         self.assertEqual(self.given(look, subject="a.b.c"), ("a.b.c", None))
-        self.assertEqual(self.given(look, subject="a.b.c", reply="_INBOX.x"), ("a.b.c", "_INBOX.x"))
+        self.assertEqual(
+            self.given(look, subject="a.b.c", reply="_INBOX.x"), ("a.b.c", "_INBOX.x")
+        )
         self.assertEqual(self.given(look, subject="größe"), ("größe", None))
 
     def test_json(self):
-        self.assertEqual(self.given(lambda msg: msg.json(), b'{"t": 21.5, "n": [1, null]}'), {"t": 21.5, "n": [1, None]})
+        self.assertEqual(
+            self.given(lambda msg: msg.json(), b'{"t": 21.5, "n": [1, null]}'),
+            {"t": 21.5, "n": [1, None]},
+        )
         self.raises(ValueError, lambda msg: msg.json(), b'{"t": ')
 
 
@@ -109,9 +115,13 @@ class Comparing(Case):
 
     def test_subject_equals(self):
         for subject in (b"dev.7.led", "dev.7.led", bytearray(b"dev.7.led")):
-            self.assertTrue(self.given(lambda msg: msg.subject_equals(subject), subject="dev.7.led"))
+            self.assertTrue(
+                self.given(lambda msg: msg.subject_equals(subject), subject="dev.7.led")
+            )
         for subject in (b"dev.7", b"dev.7.led2", b"dev.7.leD", b""):
-            self.assertFalse(self.given(lambda msg: msg.subject_equals(subject), subject="dev.7.led"))
+            self.assertFalse(
+                self.given(lambda msg: msg.subject_equals(subject), subject="dev.7.led")
+            )
 
     def test_token_equals(self):
         def is_token(i, token):
@@ -128,11 +138,15 @@ class Comparing(Case):
         self.assertFalse(is_token(3, b""))
         self.assertFalse(is_token(100, b"dev"))
         self.assertTrue(self.given(lambda msg: msg.token_equals(0, b"one"), subject="one"))
-        self.assertFalse(self.given(lambda msg: msg.token_equals(1, b"one"), subject="one", reply="x.one"))
+        self.assertFalse(
+            self.given(lambda msg: msg.token_equals(1, b"one"), subject="one", reply="x.one")
+        )
 
     def test_header_equals(self):
         def has(name, value):
-            return self.given(lambda msg: msg.header_equals(name, value), b"Kind: x\r\n", headers=HEADERS)
+            return self.given(
+                lambda msg: msg.header_equals(name, value), b"Kind: x\r\n", headers=HEADERS
+            )
 
         self.assertTrue(has("Kind", "temp"))
         self.assertTrue(has(b"Kind", b"temp"))
@@ -151,19 +165,48 @@ class Comparing(Case):
         self.assertFalse(has("", ""))
 
     def test_header_equals_without_headers(self):
-        self.assertFalse(self.given(lambda msg: msg.header_equals("A", "x"), b"NATS/1.0\r\nA: x\r\n\r\n"))
-        self.assertFalse(self.given(lambda msg: msg.header_equals("A", "x"), b"A: x", headers=b"NATS/1.0 503\r\n\r\n"))
+        self.assertFalse(
+            self.given(lambda msg: msg.header_equals("A", "x"), b"NATS/1.0\r\nA: x\r\n\r\n")
+        )
+        self.assertFalse(
+            self.given(
+                lambda msg: msg.header_equals("A", "x"), b"A: x", headers=b"NATS/1.0 503\r\n\r\n"
+            )
+        )
 
 
 class Numbers(Case):
     def test_to_int(self):
-        for text in ("0", "7", "-1", "007", "2147483648", "-2147483649", "1073741823", "1073741824", "-1073741825"):
+        for text in (
+            "0",
+            "7",
+            "-1",
+            "007",
+            "2147483648",
+            "-2147483649",
+            "1073741823",
+            "1073741824",
+            "-1073741825",
+        ):
             self.assertEqual(self.given(lambda msg: msg.to_int(), text.encode()), int(text))
         for value in (10**30, -(10**30), 1 << 63, -(1 << 63)):
             self.assertEqual(self.given(lambda msg: msg.to_int(), b"%d" % value), value)
 
     def test_to_int_of_what_is_no_number(self):
-        for text in (b"", b"-", b"--1", b"1.5", b"0x10", b"1e3", b"1 2", b"on", b"12a", b"-1-", b"\xff", b"1\r\n"):
+        for text in (
+            b"",
+            b"-",
+            b"--1",
+            b"1.5",
+            b"0x10",
+            b"1e3",
+            b"1 2",
+            b"on",
+            b"12a",
+            b"-1-",
+            b"\xff",
+            b"1\r\n",
+        ):
             self.raises(ValueError, lambda msg: msg.to_int(), text)
 
     def test_to_int_is_of_the_payload_alone(self):
@@ -209,11 +252,15 @@ class Headers(Case):
             "Colon": "a:b",
             "Spaced": "x y",
         }
-        self.assertEqual(self.given(lambda msg: (msg.headers, msg.status), headers=HEADERS), (expected, None))
+        self.assertEqual(
+            self.given(lambda msg: (msg.headers, msg.status), headers=HEADERS), (expected, None)
+        )
 
     def test_three_times(self):
         block = b"NATS/1.0\r\nk: 1\r\nk: 2\r\nk: 3\r\n\r\n"
-        self.assertEqual(self.given(lambda msg: msg.headers, headers=block), {"k": ["1", "2", "3"]})
+        self.assertEqual(
+            self.given(lambda msg: msg.headers, headers=block), {"k": ["1", "2", "3"]}
+        )
 
     def test_status(self):
         for line, status in (
@@ -225,7 +272,9 @@ class Headers(Case):
             (b"NATS/1.0 ", None),
             (b"NATS/1.0 nonsense", None),
         ):
-            self.assertEqual(self.given(lambda msg: msg.status, headers=line + b"\r\n\r\n"), status, repr(line))
+            self.assertEqual(
+                self.given(lambda msg: msg.status, headers=line + b"\r\n\r\n"), status, repr(line)
+            )
 
     def test_status_with_headers(self):
         block = b"NATS/1.0 100 FlowControl Request\r\nNats-Last-Consumer: 1\r\n\r\n"
@@ -238,9 +287,22 @@ class Headers(Case):
         self.assertTrue(self.given(lambda msg: msg.header_equals("Ort", "Köln"), headers=block))
 
     def test_a_block_that_is_none_harms_nothing(self):
-        for block in (b"x", b"\r\n", b"NATS/1.0\r\n", b"NATS/1.0\r\nno colon\r\n\r\n", b"NATS/1.0\r\nA: x", b": : :\r\n:\r\n"):
-            self.given(lambda msg: (msg.headers, msg.status, msg.header_equals("A", "y")), b"x", headers=block)
-            self.assertFalse(self.given(lambda msg: msg.header_equals("B", "x"), b"B: x\r\n\r\n", headers=block))
+        for block in (
+            b"x",
+            b"\r\n",
+            b"NATS/1.0\r\n",
+            b"NATS/1.0\r\nno colon\r\n\r\n",
+            b"NATS/1.0\r\nA: x",
+            b": : :\r\n:\r\n",
+        ):
+            self.given(
+                lambda msg: (msg.headers, msg.status, msg.header_equals("A", "y")),
+                b"x",
+                headers=block,
+            )
+            self.assertFalse(
+                self.given(lambda msg: msg.header_equals("B", "x"), b"B: x\r\n\r\n", headers=block)
+            )
 
 
 class Responding(Case):
@@ -254,7 +316,12 @@ class Responding(Case):
         self.assertEqual(self.sent(), b"PUB _INBOX.1 3\r\nyes\r\n")
 
     def test_every_kind_of_payload(self):
-        for payload in (bytearray(b"yes"), memoryview(b"yes"), "yes", unats.Payload(10).text("yes")):
+        for payload in (
+            bytearray(b"yes"),
+            memoryview(b"yes"),
+            "yes",
+            unats.Payload(10).text("yes"),
+        ):
             self.forget()
             self.assertEqual(self.respond("r", payload), True)
             self.assertEqual(self.sent(), b"PUB r 3\r\nyes\r\n")
@@ -280,7 +347,9 @@ class Responding(Case):
         self.assertEqual(self.given(look, b"?", "a.b", "r"), ("a.b", "r", b"?"))
 
     def test_its_own_payload(self):
-        self.given(lambda msg: msg.respond(memoryview(msg.buffer)[msg.start : msg.end]), b"echo", "a", "r")
+        self.given(
+            lambda msg: msg.respond(memoryview(msg.buffer)[msg.start : msg.end]), b"echo", "a", "r"
+        )
         self.settle(self.nc)
         self.assertEqual(self.sent(), b"PUB r 4\r\necho\r\n")
 
@@ -290,13 +359,16 @@ class Copies(Case):
         return (
             msg.subject, msg.reply, msg.data, msg.text, msg.headers, msg.status, msg.sid,
             msg.size, msg.total, msg.offset, msg.last,
-            msg.equals(b"hello"), msg.startswith(b"he"), msg.subject_equals(b"a.b"), msg.token_equals(1, b"b"),
+            msg.equals(b"hello"), msg.startswith(b"he"), msg.subject_equals(b"a.b"),
+            msg.token_equals(1, b"b"),
             msg.header_equals("Kind", "hum"), bytes(msg.buffer[msg.start : msg.end]),
         )  # fmt: skip
 
     def check(self, **options):
         looks = []
-        copy = self.given(lambda msg: (looks.append(self.look(msg)), msg.copy())[1], b"hello", **options)
+        copy = self.given(
+            lambda msg: (looks.append(self.look(msg)), msg.copy())[1], b"hello", **options
+        )
         for _ in range(3):  # the buffer is used for others
             self.given(lambda msg: None, b"\xee" * 400, "zzz", "yyy")
         self.assertEqual(self.look(copy), looks[0])
@@ -344,7 +416,9 @@ class Copies(Case):
         self.start()
         nc = self.connected(rx_size=64)
         nc.subscribe("s.t", lambda msg: copies.append(msg.copy()), chunked=True)
-        self.net.feed(message(1, pattern(1000), "s.t", "r.s", HEADERS) + message(1, pattern(300, 9), "s.t"))
+        self.net.feed(
+            message(1, pattern(1000), "s.t", "r.s", HEADERS) + message(1, pattern(300, 9), "s.t")
+        )
         self.settle(nc)
         whole = [copy for copy in copies if copy.total == 1000]
         self.assertTrue(len(whole) > 2)

@@ -1,4 +1,6 @@
-"""NKeys: every kind of seed, what is said about bad ones, signatures as CONNECT wants them, secrecy."""
+"""NKeys: every kind of seed, what is said about bad ones, signatures as CONNECT wants them,
+secrecy.
+"""
 
 import sys
 import unittest
@@ -57,8 +59,7 @@ def said_about(seed):
 
 class Seeds(unittest.TestCase):
     def test_each_kind_has_its_public_key(self):
-        for kind in SEEDS:
-            seed, public = SEEDS[kind]
+        for kind, (seed, public) in SEEDS.items():
             key = nkey.from_seed(seed)
             self.assertEqual((key.kind, key.public), (kind, public))
 
@@ -185,7 +186,7 @@ class Secrecy(unittest.TestCase):
         key.wipe()
         self.assertEqual(repr(key), "<NKey user>")
         with self.assertRaises(ValueError):
-            key.public
+            key.public  # noqa: B018
 
     def test_the_decoded_seed_is_wiped_whether_sound_or_not(self):
         wiped = []

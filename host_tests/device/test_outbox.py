@@ -1,20 +1,23 @@
-"""The outbox: order, exactly once, what is dropped and counted, the window, lost acknowledgements, restarts."""
+"""The outbox: order, exactly once, what is dropped and counted, the window, lost acknowledgements,
+restarts.
+"""
 
 import gc
 import os
 import unittest
 
 import micropython
+
 import unats
-import unats.outbox.stream
 import unats.outbox
+import unats.outbox.plain
 import unats.outbox.spool
 import unats.outbox.stored
-import unats.outbox.plain
+import unats.outbox.stream
 from fake_stream import FakeClient
 from scripted import Clock, Scripted
-from unats.outbox import Outbox
 from unats.nuid import random_hex
+from unats.outbox import Outbox
 
 TEMP = "sensors.dev.temp"
 BLOCK = max(os.statvfs("/tmp")[0], 512)
@@ -26,7 +29,13 @@ def texts(*numbers):
 
 class WithClient(unittest.TestCase):
     def setUp(self):
-        self.clock = Clock().install(unats.outbox.spool, unats.outbox, unats.outbox.stream, unats.outbox.plain, unats.outbox.stored)
+        self.clock = Clock().install(
+            unats.outbox.spool,
+            unats.outbox,
+            unats.outbox.stream,
+            unats.outbox.plain,
+            unats.outbox.stored,
+        )
         self.path = "/tmp/unats-" + random_hex(12)
         self.nc = FakeClient()
 
@@ -151,7 +160,15 @@ class Sending(WithClient):
     def test_every_kind_of_payload(self):
         outbox = self.outbox()
         p = unats.Payload(40)
-        for payload in (b"a", bytearray(b"b"), memoryview(b"xc")[1:], "d", "\xe4", b"", p.text("e")):
+        for payload in (
+            b"a",
+            bytearray(b"b"),
+            memoryview(b"xc")[1:],
+            "d",
+            "\xe4",
+            b"",
+            p.text("e"),
+        ):
             outbox.put("s.\xe4", payload)
         self.nc.up()
         self.run_until_empty(outbox)
@@ -256,7 +273,9 @@ class Sending(WithClient):
 
 class Trouble(WithClient):
     def sending(self, *numbers, **options):
-        """An outbox with these readings, the first of which is acknowledged, the next ones sent."""
+        """An outbox with these readings, the first of which is acknowledged, the
+        next ones sent.
+        """
         outbox = self.outbox(**options)
         self.put(outbox, *numbers)
         self.nc.up()
@@ -271,7 +290,7 @@ class Trouble(WithClient):
             outbox = self.sending(*range(8), window=4)
             self.nc.lose_acks = lost
             self.nc.serve()
-            self.assertEqual(len(outbox), 7 if lost < 4 else 7)
+            self.assertEqual(len(outbox), 7)
             self.clock.sleep_ms(5001)
             self.run_until_empty(outbox)
             self.check_stored(*range(8))
@@ -411,7 +430,9 @@ class Trouble(WithClient):
         self.nc.up()
         self.run_until_empty(outbox)
         self.check_stored(*range(n))
-        self.assertEqual((outbox.stats.dropped, outbox.stats.damaged, outbox.stats.unverified), (0, 0, 0))
+        self.assertEqual(
+            (outbox.stats.dropped, outbox.stats.damaged, outbox.stats.unverified), (0, 0, 0)
+        )
         self.assertEqual(self.files(), [])
 
     def test_without_a_stream_it_tries_less_and_less_often_and_forgets_nothing(self):
@@ -438,7 +459,11 @@ class Trouble(WithClient):
         outbox = self.outbox()
         self.put(outbox, 1, 2)
         self.nc.up()
-        self.nc.refuse = {"code": 503, "err_code": 10077, "description": "maximum messages exceeded"}
+        self.nc.refuse = {
+            "code": 503,
+            "err_code": 10077,
+            "description": "maximum messages exceeded",
+        }
         outbox.poll()
         self.nc.serve()
         self.assertEqual(outbox.last_error.code, 503)
@@ -451,7 +476,11 @@ class Trouble(WithClient):
 
     def test_a_reading_too_large_for_the_stream_does_not_block_the_others(self):
         outbox = self.sending(1, 2, 3)
-        too_large = {"code": 400, "err_code": 10054, "description": "message size exceeds maximum allowed"}
+        too_large = {
+            "code": 400,
+            "err_code": 10054,
+            "description": "message size exceeds maximum allowed",
+        }
         self.nc.refuse = too_large
         sent, self.nc.sent = self.nc.sent, self.nc.sent[:1]
         self.nc.serve()
@@ -528,7 +557,9 @@ class BeyondTheDuplicateWindow(WithClient):
         self.nc.up()
         self.run_until_empty(outbox)
         self.check_stored(*range(8))
-        self.assertEqual(sorted(self.nc.questions), ["$JS.API.DIRECT.GET.S.s.%d" % i for i in range(2)])
+        self.assertEqual(
+            sorted(self.nc.questions), ["$JS.API.DIRECT.GET.S.s.%d" % i for i in range(2)]
+        )
         self.assertEqual(outbox.stats.unverified, 0)
 
     def test_a_named_stream_that_holds_nothing_of_it_or_does_not_answer(self):
@@ -554,7 +585,9 @@ class BeyondTheDuplicateWindow(WithClient):
         self.nc.up()
         self.run_until_empty(outbox)
         self.check_stored(*range(8))
-        self.assertEqual(self.nc.questions, ["$JS.API.STREAM.NAMES", "$JS.API.STREAM.MSG.GET.S"] * 2)
+        self.assertEqual(
+            self.nc.questions, ["$JS.API.STREAM.NAMES", "$JS.API.STREAM.MSG.GET.S"] * 2
+        )
         self.assertEqual(outbox.stats.unverified, 0)
 
     def test_when_only_some_got_there(self):
@@ -609,7 +642,9 @@ class BeyondTheDuplicateWindow(WithClient):
             self.nc.up()
             outbox.poll()
             if reason == "permissions":
-                self.nc.last_error = unats.ServerError("Permissions Violation for Publish to \"$JS.API.STREAM.NAMES\"")
+                self.nc.last_error = unats.ServerError(
+                    'Permissions Violation for Publish to "$JS.API.STREAM.NAMES"'
+                )
             else:
                 self.nc.stats.oversize += 1
             self.nc.serve()
@@ -1110,7 +1145,8 @@ class WithoutJetStream(WithClient):
         self.nc.up()
         publish = self.nc.publish
         self.nc.publish = lambda subject, payload=b"", reply=None, headers=None, n=-1: (
-            not bytes(subject).startswith(b"_INBOX") and publish(subject, payload, reply, headers, n)
+            not bytes(subject).startswith(b"_INBOX")
+            and publish(subject, payload, reply, headers, n)
         )
         outbox.poll()
         self.nc.publish = publish

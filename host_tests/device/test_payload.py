@@ -27,7 +27,14 @@ class Building(unittest.TestCase):
 
     def test_every_call_returns_the_payload(self):
         p = built()
-        for result in (p.clear(), p.text("a"), p.int(1), p.fixed(1, 1), p.bytes(b"a"), p.hex(b"a")):
+        for result in (
+            p.clear(),
+            p.text("a"),
+            p.int(1),
+            p.fixed(1, 1),
+            p.bytes(b"a"),
+            p.hex(b"a"),
+        ):
             self.assertTrue(result is p)
 
     def test_text(self):
@@ -80,10 +87,22 @@ class Building(unittest.TestCase):
 
     def test_fixed_with_every_number_of_decimals(self):
         for decimals in range(1, 9):
-            for value in (0, 1, -1, 7, 10**decimals, 10**decimals - 1, -(10**decimals) - 1, 123456789, -1073741823):
+            for value in (
+                0,
+                1,
+                -1,
+                7,
+                10**decimals,
+                10**decimals - 1,
+                -(10**decimals) - 1,
+                123456789,
+                -1073741823,
+            ):
                 digits = str(abs(value))
                 digits = "0" * (decimals + 1 - len(digits)) + digits
-                expected = ("-" if value < 0 else "") + digits[:-decimals] + "." + digits[-decimals:]
+                expected = (
+                    ("-" if value < 0 else "") + digits[:-decimals] + "." + digits[-decimals:]
+                )
                 self.check(built().fixed(value, decimals), expected.encode())
 
     def test_fixed_of_large_numbers(self):

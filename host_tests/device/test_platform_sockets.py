@@ -1,4 +1,6 @@
-"""What the client relies on in `usocket` and `uselect`: the same on MicroPython and in the shim."""
+"""What the client relies on in `usocket` and `uselect`: the same on MicroPython
+and in the shim.
+"""
 
 import errno
 import unittest
@@ -271,7 +273,9 @@ class Polling(Pair):
         self.poller.register(self.a, uselect.POLLIN)
         number = self.a.fileno()
         self.a.close()
-        strangers = _with_number(number, lambda: _connecting(self.address)[0])  # nobody listens there
+        strangers = _with_number(
+            number, lambda: _connecting(self.address)[0]
+        )  # nobody listens there
         _wait(strangers[-1], uselect.POLLOUT)
         self.assertTrue(self.found()[0][1] & uselect.POLLHUP)
         self.assertTrue(self.found()[0][0] is self.a)

@@ -85,9 +85,9 @@ class Integers(unittest.TestCase):
 
     def test_a_result_needs_its_type(self):
         # SyntaxError's relative in MicroPython, TypeError in the shim; either way no result
-        with self.assertRaises(Exception):
+        with self.assertRaises(Exception):  # noqa: B017
             viper("def f(a: int):\n    return a\n")(1)
-        with self.assertRaises(Exception):
+        with self.assertRaises(Exception):  # noqa: B017
             viper("def f(a: int) -> int:\n    return a > 3\n")(1)
 
     def test_division_and_remainder_round_down(self):
@@ -101,7 +101,9 @@ class Integers(unittest.TestCase):
         # the square of 2**16 is 0 in a 32-bit word, the square of 2**32 in a 64-bit one
         square = viper("def f(a: int) -> int:\n    return a * a\n")
         self.assertIn(0, (square(1 << 16), square(1 << 32)))
-        sums = viper("def f(p: ptr8) -> int:\n    n = 1\n    i = 0\n    while i < 5:\n        n = n * 256 * int(p[0])\n        i += 1\n    return n\n")
+        sums = viper(
+            "def f(p: ptr8) -> int:\n    n = 1\n    i = 0\n    while i < 5:\n        n = n * 256 * int(p[0])\n        i += 1\n    return n\n"  # noqa: E501
+        )
         self.assertIn(sums(b"\xff"), (0, 0xFF**5 << 40 & 0xFFFFFFFF, wrapped(0xFF**5 << 40, 64)))
 
     def test_arguments_are_positional_and_complete(self):
@@ -111,7 +113,9 @@ class Integers(unittest.TestCase):
                 call()
 
     def test_six_arguments(self):
-        f = viper("def f(a: ptr8, b: int, c: int, d: int, e: int, g: int) -> int:\n    return b + g\n")
+        f = viper(
+            "def f(a: ptr8, b: int, c: int, d: int, e: int, g: int) -> int:\n    return b + g\n"
+        )
         self.assertEqual(f(b"", 1, 2, 3, 4, 5), 6)
 
     def test_unsigned_words(self):
@@ -137,7 +141,9 @@ class Calls(unittest.TestCase):
         self.assertEqual(names["f"](b"abc"), 99)
 
     def test_an_exception_passes_through(self):
-        f = viper("def f(a: int) -> int:\n    if a > 0:\n        raise ValueError('x')\n    return 1\n")
+        f = viper(
+            "def f(a: int) -> int:\n    if a > 0:\n        raise ValueError('x')\n    return 1\n"
+        )
         self.assertEqual(f(0), 1)
         with self.assertRaises(ValueError):
             f(1)

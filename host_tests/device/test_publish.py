@@ -3,9 +3,8 @@
 import errno
 import unittest
 
-from played import Case, message, pattern  # before the client: it gives it its clock
-
 import unats
+from played import Case, message, pattern  # before the client: it gives it its clock
 from unats import Payload
 
 BLOCK = b"NATS/1.0\r\nk: v\r\n\r\n"
@@ -44,13 +43,25 @@ class Bytes(Case):
         self.check("PUB größe.x 2\r\nhi\r\n".encode(), "größe.x", b"hi")
         self.check("PUB größe.x 2\r\nhi\r\n".encode(), "größe.x".encode(), b"hi")
         self.check("PUB a größe 2\r\nhi\r\n".encode(), "a", b"hi", "größe")
-        self.check("HPUB 温度.größe r.ß 18 22\r\n".encode() + BLOCK + "äö\r\n".encode(), "温度.größe", "äö", "r.ß", BLOCK)
+        self.check(
+            "HPUB 温度.größe r.ß 18 22\r\n".encode() + BLOCK + "äö\r\n".encode(),
+            "温度.größe",
+            "äö",
+            "r.ß",
+            BLOCK,
+        )
 
     def test_payload_that_looks_like_the_protocol(self):
         self.check(b"PUB a 16\r\n\r\nPUB x 2\r\nhi\r\n\x00\r\n", "a", b"\r\nPUB x 2\r\nhi\r\n\x00")
 
     def test_the_first_n_bytes(self):
-        for payload in (b"hello", bytearray(b"hello"), memoryview(b"hello"), "hello", Payload(9).text("hello")):
+        for payload in (
+            b"hello",
+            bytearray(b"hello"),
+            memoryview(b"hello"),
+            "hello",
+            Payload(9).text("hello"),
+        ):
             self.check(b"PUB a 2\r\nhe\r\n", "a", payload, n=2)
             self.check(b"PUB a 0\r\n\r\n", "a", payload, n=0)
             self.check(b"PUB a 5\r\nhello\r\n", "a", payload, n=5)
@@ -95,7 +106,8 @@ class Refusing(Case):
     """ValueError, and not a byte is queued or counted."""
 
     BAD = (
-        "", " ", "a b", " a", "a ", "a\tb", "a\r\nPUB x 0\r\n\r\n", "a\n", "\ra", "a\x00", "a\x1f", "a\x7fb",
+        "", " ", "a b", " a", "a ", "a\tb", "a\r\nPUB x 0\r\n\r\n", "a\n", "\ra", "a\x00",
+        "a\x1f", "a\x7fb",
         ".", ".a", "a.", "a..b", "ä b", "ä..b", "ä.", ".ä", "ä\r\nPING\r\n",
     )  # fmt: skip
 
@@ -148,7 +160,13 @@ class Refusing(Case):
     def test_more_than_max_payload(self):
         self.start()
         self.nc = self.connected(info={"max_payload": 100}, tx_size=64)
-        for payload in (bytes(101), "x" * 101, bytearray(101), Payload(101).bytes(bytes(101)), "ä" * 51):
+        for payload in (
+            bytes(101),
+            "x" * 101,
+            bytearray(101),
+            Payload(101).bytes(bytes(101)),
+            "ä" * 51,
+        ):
             self.refused("a", payload)
             self.refused("a", payload, "r")
         self.refused("a", bytes(83), None, BLOCK)
@@ -205,12 +223,12 @@ class NotConnected(Case):
         self.net.on_writes(OSError(errno.ECONNRESET, "ECONNRESET"))
         self.settle(nc)
         self.assertFalse(nc.connected)
-        for nc in (nc, self.client()):
+        for one in (nc, self.client()):
             for text in Refusing.BAD:
-                self.assertRaises(ValueError, nc.publish, text, b"hi")
-                self.assertRaises(ValueError, nc.publish, text, bytes(5000))
+                self.assertRaises(ValueError, one.publish, text, b"hi")
+                self.assertRaises(ValueError, one.publish, text, bytes(5000))
                 if text:
-                    self.assertRaises(ValueError, nc.publish, "a", b"hi", text)
+                    self.assertRaises(ValueError, one.publish, "a", b"hi", text)
             self.assertRaises(ValueError, nc.publish, "a", 5)
             self.assertRaises(ValueError, nc.publish, "a", b"hi", None, {"a b": "c"})
             self.assertEqual(nc.stats.dropped, 0)
@@ -245,7 +263,9 @@ class Full(Case):
         self.assertTrue(nc.connected)
         self.net.write_limit = 1 << 20
         nc.poll()
-        self.assertEqual(self.sent(), b"".join(b"PUB a 30\r\n%s\r\n" % pattern(30, i) for i in range(queued)))
+        self.assertEqual(
+            self.sent(), b"".join(b"PUB a 30\r\n%s\r\n" % pattern(30, i) for i in range(queued))
+        )
         self.assertTrue(nc.publish("a", b"room again"))
 
     def test_a_full_queue_is_sent_without_poll(self):
@@ -253,7 +273,9 @@ class Full(Case):
         for i in range(100):
             self.assertTrue(nc.publish("a", pattern(20, i)))
         nc.poll()
-        self.assertEqual(self.sent(), b"".join(b"PUB a 20\r\n%s\r\n" % pattern(20, i) for i in range(100)))
+        self.assertEqual(
+            self.sent(), b"".join(b"PUB a 20\r\n%s\r\n" % pattern(20, i) for i in range(100))
+        )
 
     def test_nothing_is_lost_or_mixed_by_short_writes(self):
         for limit in (1, 2, 3, 7, 50):
@@ -263,7 +285,11 @@ class Full(Case):
             expected = b""
             for i in range(60):
                 if nc.publish("a", pattern(i, i), "r" if i % 3 else None):
-                    expected += b"PUB a %s%d\r\n%s\r\n" % (b"r " if i % 3 else b"", i, pattern(i, i))
+                    expected += b"PUB a %s%d\r\n%s\r\n" % (
+                        b"r " if i % 3 else b"",
+                        i,
+                        pattern(i, i),
+                    )
                 nc.poll()
             for _ in range(200):
                 nc.poll()
@@ -272,7 +298,9 @@ class Full(Case):
 
     def test_writes_that_take_nothing_now(self):
         nc = self.connected()
-        self.net.on_writes(None, OSError(errno.ENOBUFS, "ENOBUFS"), 3, None, OSError(errno.ENOBUFS, "ENOBUFS"), 2)
+        self.net.on_writes(
+            None, OSError(errno.ENOBUFS, "ENOBUFS"), 3, None, OSError(errno.ENOBUFS, "ENOBUFS"), 2
+        )
         nc.publish("a", b"hello")
         for _ in range(10):
             nc.poll()
@@ -316,13 +344,22 @@ class Large(Case):
         self.assertEqual(self.sent(), b"HPUB a.b r.s 18 1018\r\n" + BLOCK + payload + b"\r\n")
 
     def test_every_kind_of_payload(self):
-        for payload in (b"x" * 500, bytearray(b"x" * 500), memoryview(b"x" * 500), "x" * 500, Payload(500).text("x" * 500)):
+        for payload in (
+            b"x" * 500,
+            bytearray(b"x" * 500),
+            memoryview(b"x" * 500),
+            "x" * 500,
+            Payload(500).text("x" * 500),
+        ):
             self.start()
             nc = self.connected(tx_size=64)
             self.assertTrue(nc.publish("a", payload))
             self.assertTrue(nc.publish("a", payload, n=400))
             nc.poll()
-            self.assertEqual(self.sent(), b"PUB a 500\r\n" + b"x" * 500 + b"\r\nPUB a 400\r\n" + b"x" * 400 + b"\r\n")
+            self.assertEqual(
+                self.sent(),
+                b"PUB a 500\r\n" + b"x" * 500 + b"\r\nPUB a 400\r\n" + b"x" * 400 + b"\r\n",
+            )
 
     def test_after_what_is_queued(self):
         nc = self.connected(tx_size=128)
@@ -330,7 +367,10 @@ class Large(Case):
         payload = self.check(nc, 1000)
         nc.publish("last", b"2")
         nc.poll()
-        self.assertEqual(self.sent(), b"PUB first 1\r\n1\r\nPUB a.b 1000\r\n" + payload + b"\r\nPUB last 1\r\n2\r\n")
+        self.assertEqual(
+            self.sent(),
+            b"PUB first 1\r\n1\r\nPUB a.b 1000\r\n" + payload + b"\r\nPUB last 1\r\n2\r\n",
+        )
 
     def test_by_short_writes(self):
         for limit in (1, 7):
@@ -377,7 +417,11 @@ class Large(Case):
         self.assertTrue(self.sent().endswith(b"PUB a 5\r\nagain\r\n"))
 
     def test_whatever_is_raised_within_it_nothing_follows_half_of_it(self):
-        for error in (KeyboardInterrupt(), MemoryError("memory allocation failed"), RuntimeError("of a transport")):
+        for error in (
+            KeyboardInterrupt(),
+            MemoryError("memory allocation failed"),
+            RuntimeError("of a transport"),
+        ):
             self.start()
             nc = self.connected(tx_size=64)
             self.net.next_connection()
@@ -395,7 +439,9 @@ class Large(Case):
             self.assertEqual(self.sent(), b"PUB a 1000\r\n" + pattern(100))
             self.poll_until(nc, lambda: nc.stats.reconnects)
             nc.poll()
-            self.assertTrue(self.sent().endswith(b"PING\r\nPUB b 2\r\nhi\r\nPUB c r 2\r\nhi\r\n"), self.sent())
+            self.assertTrue(
+                self.sent().endswith(b"PING\r\nPUB b 2\r\nhi\r\nPUB c r 2\r\nhi\r\n"), self.sent()
+            )
 
     def test_from_a_handler(self):
         nc = self.connected(tx_size=64)
@@ -407,7 +453,13 @@ class Large(Case):
     def test_subjects_longer_than_the_transmit_buffer(self):
         for tx_size in (64, 1024):
             long = "s" * (tx_size + 100)
-            for subject, reply in ((long, None), (long.encode(), None), ("ß" * tx_size, None), ("a", long), (long, long)):
+            for subject, reply in (
+                (long, None),
+                (long.encode(), None),
+                ("ß" * tx_size, None),
+                ("a", long),
+                (long, long),
+            ):
                 for payload in (b"hi", pattern(300)):
                     self.check_sent_whole_or_refused(tx_size, subject, payload, reply)
 

@@ -1,12 +1,12 @@
-"""Whatever fails in the middle of a reconnection: it is survived, and what was queued arrives whole and once."""
+"""Whatever fails in the middle of a reconnection: it is survived, and what was queued arrives
+whole and once.
+"""
 
 import errno
 
 import micropython
-from played import Case, message, pattern  # before the client: it gives it its clock
 
-import unats
-
+from played import Case, message  # before the client: it gives it its clock
 
 CALLS = "open", "ready", "readinto", "write", "wait", "close"
 ERRORS = (
@@ -67,9 +67,11 @@ class Faults(Case):
         self.poll_until(nc, lambda: nc.connected)
 
     def check(self, nc, is_write_without_memory=False):
-        """All subscribed again, and the two messages that had not left whole: each once, and behind that.
+        """All subscribed again, and the two messages that had not left whole: each once, and
+        behind that.
 
-        But where a write failed for want of memory: it may have taken them, so they are not sent twice.
+        But where a write failed for want of memory: it may have taken them, so they are not sent
+        twice.
         """
         published = b""
         for sent in self.streams[1:] + [self.sent()]:
@@ -78,7 +80,10 @@ class Faults(Case):
                 self.assertEqual(greeting[greeting.find(b"\r\n") + 2 :], b"SUB a 1\r\n")
             published += rest
         whole = b"PUB p 3\r\n123\r\nPUB p 3\r\n223\r\n"
-        self.assertTrue(published == whole or is_write_without_memory and published in (b"", whole[14:]), repr(published))
+        self.assertTrue(
+            published == whole or (is_write_without_memory and published in (b"", whole[14:])),
+            repr(published),
+        )
         self.assertEqual(self.got[-1:], [("a", None, b"welcome")])
         self.assertEqual((nc.stats.dropped, nc.stats.out_msgs), (0, 3))
 
@@ -97,13 +102,19 @@ class Failing(Faults):
                 self.greetings(4)
                 self.fail_at(n, error)
                 self.come_back(nc)
-                self.check(nc, is_write_without_memory=error.args[0] == errno.ENOMEM and self.failed == "write")
+                self.check(
+                    nc,
+                    is_write_without_memory=error.args[0] == errno.ENOMEM
+                    and self.failed == "write",
+                )
                 seen = self.calls
             self.assertTrue(n > 10, "%d calls" % n)
 
 
 class NoHeap(Faults):
-    """Nothing can be allocated for some turns, from every turn on. (On CPython nothing is locked.)"""
+    """Nothing can be allocated for some turns, from every turn on. (On CPython
+    nothing is locked.)
+    """
 
     def locked_for(self, nc, turns):
         on_event, nc.on_event = nc.on_event, self.ignore  # the test's own takes memory

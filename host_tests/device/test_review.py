@@ -1,10 +1,11 @@
-"""Corners where several rules meet: callbacks that end the client or raise, old deadlines, odd names."""
+"""Corners where several rules meet: callbacks that end the client or raise, old deadlines, odd
+names.
+"""
 
 import errno
 
-from played import Case, message, pattern  # before the client: it gives it its clock
-
 import unats
+from played import Case, message, pattern  # before the client: it gives it its clock
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -14,7 +15,9 @@ class Broken(Exception):
 
 
 class Callbacks(Case):
-    """What a handler or `on_event` does or raises leaves the client in one state, and a right one."""
+    """What a handler or `on_event` does or raises leaves the client in one state,
+    and a right one.
+    """
 
     def failing(self, _):
         raise Broken
@@ -26,7 +29,9 @@ class Callbacks(Case):
             except Broken:
                 pass
 
-    def test_a_request_handler_that_raises_when_the_connection_is_lost_does_not_stop_reconnecting(self):
+    def test_a_request_handler_that_raises_when_the_connection_is_lost_does_not_stop_reconnecting(
+        self,
+    ):
         nc = self.connected()
         nc.request("q", handler=self.failing)
         nc.poll()
@@ -93,7 +98,9 @@ class Callbacks(Case):
         self.assertEqual((nc.state, self.kinds(), nc.stats.dropped), ("closed", ["closed"], 2))
 
     def test_after_closing_in_on_event_connect_does_not_wait_on(self):
-        nc = unats.Client("nats://h", transport=self.net, on_event=lambda nc, event, detail: nc.close())
+        nc = unats.Client(
+            "nats://h", transport=self.net, on_event=lambda nc, event, detail: nc.close()
+        )
         self.net.refuse(OSError(errno.ECONNREFUSED), 9)
         before = self.clock.ticks_ms()
         self.assertRaises(OSError, nc.connect)
@@ -185,7 +192,9 @@ class Greeting(Case):
         self.assertFalse(nc.publish("c", b"not from a handler"))
         self.poll_until(nc, lambda: nc.connected)
         nc.poll()
-        self.assertTrue(self.sent().endswith(b"PING\r\nPUB r 3\r\nyes\r\nPUB b 2\r\nhi\r\n"), self.sent())
+        self.assertTrue(
+            self.sent().endswith(b"PING\r\nPUB r 3\r\nyes\r\nPUB b 2\r\nhi\r\n"), self.sent()
+        )
 
     def test_a_second_info_lets_nothing_into_the_middle_of_connect(self):
         nc = self.client(tx_size=64)
@@ -222,7 +231,9 @@ class Greeting(Case):
 
 
 class Ticks(Case):
-    """Deadlines, where the clock's numbers have half a range and the application may sleep longer."""
+    """Deadlines, where the clock's numbers have half a range and the application
+    may sleep longer.
+    """
 
     def test_keep_alive_after_a_pause_of_seven_days(self):
         nc = self.connected(ping_interval_ms=1000)
@@ -349,7 +360,9 @@ class Names(Case):
 class Server(Case):
     def test_a_permissions_violation_about_authorization_keeps_the_connection(self):
         nc = self.connected()
-        self.net.feed(b"-ERR 'Permissions Violation for Publish to \"door.authorization.log\"'\r\n")
+        self.net.feed(
+            b"-ERR 'Permissions Violation for Publish to \"door.authorization.log\"'\r\n"
+        )
         self.settle(nc)
         self.assertTrue(nc.connected)
         self.assertEqual(self.kinds(), ["error"])

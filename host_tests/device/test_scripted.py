@@ -5,6 +5,7 @@ import gc
 import unittest
 
 import micropython
+
 from scripted import Clock, Scripted
 
 

@@ -1,4 +1,6 @@
-"""TLS without a network: certificates as they are given, misuse, the clock, and the order of stages."""
+"""TLS without a network: certificates as they are given, misuse, the clock, and the order of
+stages.
+"""
 
 import errno
 import unittest
@@ -7,8 +9,8 @@ from binascii import b2a_base64
 import utime
 
 import unats
-from unats import pem, tls
 from played import Servers  # before the client
+from unats import pem, tls
 from unats.servers import read_urls
 from unats.tls import Secure, Tls
 
@@ -25,12 +27,21 @@ def _os(code):
 def _pem(label, der, headers=b"", ends=b"\n"):
     """PEM with short lines."""
     text = b2a_base64(der).strip()
-    lines = [b"-----BEGIN " + label + b"-----", headers, text[:8], text[8:], b"-----END " + label + b"-----", b""]
+    lines = [
+        b"-----BEGIN " + label + b"-----",
+        headers,
+        text[:8],
+        text[8:],
+        b"-----END " + label + b"-----",
+        b"",
+    ]
     return ends.join(lines)
 
 
 class Socket:
-    """What the platform's TLS object does, by script: each step a number to return, or what to raise."""
+    """What the platform's TLS object does, by script: each step a number to return, or what to
+    raise.
+    """
 
     def __init__(self, *steps):
         self.steps = list(steps)
@@ -138,7 +149,11 @@ class TestPem(Case):
             self.assertEqual(pem.blocks(text, b"CERTIFICATE", "ca"), [_DER])
 
     def test_several_blocks_and_others_between(self):
-        text = _pem(b"CERTIFICATE", _DER) + _pem(b"EC PARAMETERS", b"x") + _pem(b"CERTIFICATE", _SECRET)
+        text = (
+            _pem(b"CERTIFICATE", _DER)
+            + _pem(b"EC PARAMETERS", b"x")
+            + _pem(b"CERTIFICATE", _SECRET)
+        )
         self.assertEqual(pem.blocks(text, b"CERTIFICATE", "ca"), [_DER, _SECRET])
 
     def test_each_kind_of_key(self):
@@ -149,12 +164,21 @@ class TestPem(Case):
     def test_what_is_no_such_thing(self):
         blocks = pem.blocks
         key = b"PRIVATE KEY"
-        self.refused(ValueError, "key: PEM without a PRIVATE KEY", blocks, _pem(b"CERTIFICATE", _DER), key, "key")
+        self.refused(
+            ValueError,
+            "key: PEM without a PRIVATE KEY",
+            blocks,
+            _pem(b"CERTIFICATE", _DER),
+            key,
+            "key",
+        )
         encrypted = _pem(b"ENCRYPTED PRIVATE KEY", _SECRET)
         self.refused(ValueError, "key: it is encrypted", blocks, encrypted, key, "key")
         encrypted = _pem(b"EC PRIVATE KEY", _SECRET, b"Proc-Type: 4,ENCRYPTED")
         self.refused(ValueError, "key: it is encrypted", blocks, encrypted, key, "key")
-        self.refused(ValueError, "key: PEM without its end", blocks, _pem(key, _SECRET)[:50], key, "key")
+        self.refused(
+            ValueError, "key: PEM without its end", blocks, _pem(key, _SECRET)[:50], key, "key"
+        )
 
     def test_every_cut_of_it_is_refused_or_whole(self):
         text = _pem(b"CERTIFICATE", _DER)
@@ -179,11 +203,20 @@ class TestMisuse(Case):
 
     def test_certificate_and_key_go_together(self):
         for options in ({"cert": _DER}, {"key": _DER}):
-            self.refused(ValueError, "cert and key together", Tls, insecure_skip_verify=True, **options)
+            self.refused(
+                ValueError, "cert and key together", Tls, insecure_skip_verify=True, **options
+            )
 
     def test_a_context_has_its_own(self):
-        for options in ({"ca": _DER}, {"cert": _DER}, {"key": _DER}, {"insecure_skip_verify": True}):
-            self.refused(ValueError, "an SSLContext has its own", Tls, context=Context(), **options)
+        for options in (
+            {"ca": _DER},
+            {"cert": _DER},
+            {"key": _DER},
+            {"insecure_skip_verify": True},
+        ):
+            self.refused(
+                ValueError, "an SSLContext has its own", Tls, context=Context(), **options
+            )
 
     def test_what_is_no_certificate(self):
         self.refused(ValueError, "ca: there is no such file", Tls, "/no/such/file.der")
@@ -194,8 +227,16 @@ class TestMisuse(Case):
         self.refused(ValueError, "ca: PEM without a CERTIFICATE", Tls, _pem(b"PRIVATE KEY", _DER))
 
     def test_what_is_no_key_is_not_shown(self):
-        for key in (_SECRET, b"secret", _pem(b"PRIVATE KEY", _SECRET), "secret", _pem(b"X", _SECRET).decode()):
-            text = self.refused(ValueError, "key", Tls, insecure_skip_verify=True, cert=_DER, key=key)
+        for key in (
+            _SECRET,
+            b"secret",
+            _pem(b"PRIVATE KEY", _SECRET),
+            "secret",
+            _pem(b"X", _SECRET).decode(),
+        ):
+            text = self.refused(
+                ValueError, "key", Tls, insecure_skip_verify=True, cert=_DER, key=key
+            )
             self.assertFalse("secret" in text or "c2VjcmV0" in text, text)
 
     def test_one_certificate_and_one_key(self):
@@ -203,7 +244,9 @@ class TestMisuse(Case):
         self.refused(ValueError, "one each", Tls, insecure_skip_verify=True, cert=two, key=_SECRET)
 
     def test_times(self):
-        self.refused(ValueError, "handshake_timeout_ms", Tls, context=Context(), handshake_timeout_ms=0)
+        self.refused(
+            ValueError, "handshake_timeout_ms", Tls, context=Context(), handshake_timeout_ms=0
+        )
 
     def test_a_client_says_what_to_give(self):
         self.refused(ValueError, 'Tls(ca="/ca.der")', unats.Client, "tls://a")
@@ -211,7 +254,14 @@ class TestMisuse(Case):
         for wrong in (True, False, "/ca.der", Tls):
             self.refused(ValueError, 'Tls(ca="/ca.der")', unats.Client, "nats://a", tls=wrong)
         own = Tls(context=Context())
-        self.refused(ValueError, "a transport of your own", unats.Client, "tls://a", tls=own, transport=Poll())
+        self.refused(
+            ValueError,
+            "a transport of your own",
+            unats.Client,
+            "tls://a",
+            tls=own,
+            transport=Poll(),
+        )
 
     def test_a_context_will_do(self):
         nc = unats.Client("nats://a", tls=Context())
@@ -232,13 +282,17 @@ class TestClock(Case):
         for year in (1970, 2000, 2021, 2023):
             tls.utime = Clock(year)
             transport = _transport()
-            said = self.refused(unats.AuthError, "the clock is not set", transport.open, "127.0.0.1", 9)
+            said = self.refused(
+                unats.AuthError, "the clock is not set", transport.open, "127.0.0.1", 9
+            )
             self.assertTrue("%d-01-02" % year in said)
             self.assertTrue(transport._sock is None)
 
     def test_a_client_tries_again_until_it_is_set(self):
         tls.utime = Clock(2000)
-        nc = unats.Client("tls://127.0.0.1:9", tls=Context(), reconnect_wait_ms=1, reconnect_max_wait_ms=1)
+        nc = unats.Client(
+            "tls://127.0.0.1:9", tls=Context(), reconnect_wait_ms=1, reconnect_max_wait_ms=1
+        )
         self.refused(unats.AuthError, "the clock is not set", nc.connect)
         nc.connect(wait=False)
         nc.poll(20)
@@ -261,7 +315,12 @@ class TestClock(Case):
         tls.utime = Clock(2031)
         transport = _transport(Socket(ValueError("\nThe certificate validity has expired\n")))
         transport.secure(Info(), 0)
-        said = self.refused(unats.AuthError, "has expired; the clock says 2031-01-02", transport.readinto, bytearray(4))
+        said = self.refused(
+            unats.AuthError,
+            "has expired; the clock says 2031-01-02",
+            transport.readinto,
+            bytearray(4),
+        )
         self.assertFalse("\n" in said)
 
 
@@ -284,9 +343,13 @@ class TestStages(Case):
             self.assertEqual(transport.readinto(buf), None)
             if first in b"iI":
                 self.assertEqual(transport.readinto(buf), 1)
-                self.assertEqual(transport.readinto(bytearray(b"M")), 1)  # the framer sees to the rest of it
+                self.assertEqual(
+                    transport.readinto(bytearray(b"M")), 1
+                )  # the framer sees to the rest of it
             else:
-                self.refused(unats.ProtocolError, "did not begin with INFO", transport.readinto, buf)
+                self.refused(
+                    unats.ProtocolError, "did not begin with INFO", transport.readinto, buf
+                )
 
     def test_info_must_offer_tls_and_be_all_that_came(self):
         for required, available in ((True, False), (False, True), (True, True)):
@@ -304,7 +367,11 @@ class TestStages(Case):
         self.assertEqual((info.connect_urls, info.ldm), (["evil.example:1"], True))
 
     def test_whom_the_certificate_must_name(self):
-        for url, name in (("tls://a.example", "a.example"), ("10.0.0.1:1", "10.0.0.1"), ("[::1]:4", "::1")):
+        for url, name in (
+            ("tls://a.example", "a.example"),
+            ("10.0.0.1:1", "10.0.0.1"),
+            ("[::1]:4", "::1"),
+        ):
             transport = _transport(Socket(), url)
             transport.secure(Info(), 0)
             self.assertEqual(transport._tls.context.hostname, name)
@@ -319,7 +386,12 @@ class TestStages(Case):
         found = [(server.host, server.tls_name) for server in servers._servers]
         self.assertEqual(
             found,
-            [("a.example", None), ("10.0.0.2", "a.example"), ("b.example", None), ("fe80::1", "a.example")],
+            [
+                ("a.example", None),
+                ("10.0.0.2", "a.example"),
+                ("b.example", None),
+                ("fe80::1", "a.example"),
+            ],
         )
         servers.next()
         servers.discovered(["10.0.0.3:2"], False)  # by a server that itself has only an address
@@ -373,7 +445,7 @@ class TestWriting(Case):
         self.assertEqual(made.offered, [(0, 100), (30, 70), (50, 50), (50, 50)])
 
     def test_a_new_connection_owes_nothing(self):
-        transport, made = _secured(None)
+        transport, _made = _secured(None)
         transport.write(bytearray(100), 0, 10)
         transport.close()
         transport._sock, transport._tls.context.made = Socket(), Socket(7, 90)
@@ -415,7 +487,11 @@ class TestErrors(Case):
             self.refused(unats.NotConnected, "board.example:4222", transport.write, b"abc", 0, 3)
 
     def test_once_secured(self):
-        for code, kind in ((-0x7280, unats.NotConnected), (-errno.ECONNRESET, unats.NotConnected), (-0x7180, unats.Error)):
+        for code, kind in (
+            (-0x7280, unats.NotConnected),
+            (-errno.ECONNRESET, unats.NotConnected),
+            (-0x7180, unats.Error),
+        ):
             transport, _ = _secured(_os(code))
             self.refused(kind, "board.example:4222", transport.readinto, bytearray(4))
             transport, _ = _secured(_os(code), _os(code))
@@ -441,7 +517,10 @@ class TestErrors(Case):
 
 class TestUrls(Case):
     def test_tls_in_one_is_tls_in_all(self):
-        self.assertEqual([server.tls for server in read_urls(["nats://a", "tls://b", "TLS://c"])], [False, True, True])
+        self.assertEqual(
+            [server.tls for server in read_urls(["nats://a", "tls://b", "TLS://c"])],
+            [False, True, True],
+        )
         self.refused(ValueError, "nats:// or tls://", read_urls, "https://a")
 
 

@@ -1,4 +1,6 @@
-"""TCP: when names are resolved, which of their addresses is tried, and what failures leave behind."""
+"""TCP: when names are resolved, which of their addresses is tried, and what
+failures leave behind.
+"""
 
 import errno
 import unittest

@@ -6,10 +6,9 @@ waits it would be 10 s, and an RP2040's watchdog has 8.3.
 
 import sys
 
+import unats
 from lwip import HEAP, LINGER_MS, LOST, MUTE, PER_WRITE, SEGMENTS, SEND_BUFFER, UP, Lwip
 from played import Case  # before the client: it gives it its clock
-
-import unats
 
 try:
     from unats.tcp import Tcp
@@ -623,8 +622,13 @@ class Arguments(Board):
 
     def test_one_that_is_taken_is_large_enough(self):
         """Also where the whole buffer goes in one write, of which a PING is the end."""
-        for window, tx_size in ((600, 300), (2048, 1024), (2300, 1024), (3000, 1390),
-                                (3000, 1500)):
+        for window, tx_size in (
+            (600, 300),
+            (2048, 1024),
+            (2300, 1024),
+            (3000, 1390),
+            (3000, 1500),
+        ):
             for size in (1, 64, 200):
                 self.start()
                 self.net.window = window

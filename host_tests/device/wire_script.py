@@ -1,14 +1,13 @@
 """What a client puts on the wire: the same script on every interpreter.
 
-`play()` returns the bytes of each scene, (name, bytes), with what is random masked; `main()` prints
-them in hexadecimal. test_same_bytes says what they have to be.
+`play()` returns the bytes of each scene, (name, bytes), with what is random masked; `main()`
+prints them in hexadecimal. test_same_bytes says what they have to be.
 """
 
 import binascii
 
-from played import Case, message  # before the client: it gives it its clock
-
 import unats
+from played import Case, message  # before the client: it gives it its clock
 
 BLOCK = b"NATS/1.0\r\nReady: made\r\n\r\n"
 URLS = (
@@ -82,8 +81,19 @@ class Scenes(Case):
         self.keep("unsubscribe")
         self.forget()
         p = unats.Payload(64)
-        p.clear().text('{"t":').fixed(-2153, 2).text(',"n":').int(1 << 40).text(',"ß":"').hex(b"\x00\xff").text('"}')
-        for payload in (b"bytes", bytearray(b"bytearray"), memoryview(b"view"), "text", "Grüße, 温度", p, b"", ""):
+        p.clear().text('{"t":').fixed(-2153, 2).text(',"n":').int(1 << 40).text(',"ß":"').hex(
+            b"\x00\xff"
+        ).text('"}')
+        for payload in (
+            b"bytes",
+            bytearray(b"bytearray"),
+            memoryview(b"view"),
+            "text",
+            "Grüße, 温度",
+            p,
+            b"",
+            "",
+        ):
             nc.publish("x.y", payload)
             nc.publish(b"x.y", payload, "reply.to")
             nc.publish("größe", payload, "r.ß", BLOCK)

@@ -1,13 +1,13 @@
 """MicroPython's `tls` for CPython, with the semantics of its mbedTLS on the Unix port.
 
-What differs from CPython's `ssl`: certificates and keys are DER, in bytes; the handshake is done by
-reading and writing, if `do_handshake_on_connect=False`; `readinto` and `write` go on until they have
-all, or nothing more goes, and then answer None or less; an error stays; an untrusted certificate is
-a ValueError, other failures are OSErrors with mbedTLS's codes; the socket under it is closed with it,
-but not after a failed handshake. And two things that a client can fall for:
+What differs from CPython's `ssl`: certificates and keys are DER, in bytes; the handshake is done
+by reading and writing, if `do_handshake_on_connect=False`; `readinto` and `write` go on until they
+have all, or nothing more goes, and then answer None or less; an error stays; an untrusted
+certificate is a ValueError, other failures are OSErrors with mbedTLS's codes; the socket under it
+is closed with it, but not after a failed handshake. And two things that a client can fall for:
 
-- After a `write` that did not take all, the next record is encrypted already. The next `write` sends
-  that, and takes as many bytes for sent as it is offered.
+- After a `write` that did not take all, the next record is encrypted already. The next `write`
+  sends that, and takes as many bytes for sent as it is offered.
 - Decrypted bytes may be waiting with nothing on the wire: poll this object, not its socket.
 """
 
@@ -84,7 +84,9 @@ class SSLContext:
                     return self._context.load_cert_chain(cert_path, key_path)
         raise ValueError("invalid key")
 
-    def wrap_socket(self, sock, *, server_side=False, do_handshake_on_connect=True, server_hostname=None):
+    def wrap_socket(
+        self, sock, *, server_side=False, do_handshake_on_connect=True, server_hostname=None
+    ):
         if server_hostname is None and self.verify_mode == CERT_REQUIRED and not server_side:
             raise ValueError("CERT_REQUIRED requires server_hostname")
         wrapped = SSLSocket(self._context, sock, server_side, server_hostname)
@@ -133,7 +135,9 @@ class SSLSocket:
         return self._error is not None and not self._done
 
     def _ready(self, events):
-        """For `uselect`: what can be done without the wire, and what the wire has to be asked for."""
+        """For `uselect`: what can be done without the wire, and what the wire has
+        to be asked for.
+        """
         if self._raw is None or self._error is not None:
             return 32, 0
         if events & _uselect.POLLIN and self._object.pending():
@@ -160,7 +164,9 @@ class SSLSocket:
         self._in.write(buf[:n])
 
     def _try(self, operation, *args):
-        """What the operation on the TLS object returns, which gets all that it needs from the wire."""
+        """What the operation on the TLS object returns, which gets all that it needs from the
+        wire.
+        """
         while True:
             try:
                 return operation(*args)
@@ -250,5 +256,3 @@ class SSLSocket:
         off, n = limits if len(limits) == 2 else (0, limits[0] if limits else -1)
         view = view[off:]
         return self._transfer(self._write_record, view if n < 0 else view[:n])
-
-

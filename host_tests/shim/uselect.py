@@ -29,8 +29,8 @@ class poll:
 
     As on the Unix port an object's descriptor is looked up when it is registered: one that was
     closed without being unregistered answers POLLNVAL (32), and for a stranger as soon as that one
-    got its number. It is its own iterator for `ipoll`. An object with `_ready` (see `tls`) is asked what
-    it has by itself, and what to wait for on its descriptor.
+    got its number. It is its own iterator for `ipoll`. An object with `_ready` (see `tls`) is
+    asked what it has by itself, and what to wait for on its descriptor.
     """
 
     def __init__(self):
@@ -65,7 +65,9 @@ class poll:
         wanted = {}  # several entries may hold one descriptor
         asked = {}  # of each entry: what it has by itself, and what it waits for
         for entry in self._entries.values():
-            asked[entry] = own, events = getattr(entry.obj, "_ready", lambda events: (0, events))(entry.events)
+            asked[entry] = own, events = getattr(entry.obj, "_ready", lambda events: (0, events))(
+                entry.events
+            )
             if own:
                 timeout_ms = 0
             if entry.fd >= 0:

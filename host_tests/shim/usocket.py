@@ -1,10 +1,10 @@
 """MicroPython's `usocket` for CPython, with the Unix port's semantics.
 
-What differs from CPython's socket: `readinto(buf[, n])` and `read(n)` go on until they have all they
-were asked for, the stream ends, or nothing more is there, and answer None for "nothing now";
-`write(buf[, off], n)` goes on likewise and may be short; `close` may be called twice; addresses are
-the packed ones that `getaddrinfo` gives, and nothing else; a socket error after the first bytes
-loses the count of those bytes.
+What differs from CPython's socket: `readinto(buf[, n])` and `read(n)` go on until they have all
+they were asked for, the stream ends, or nothing more is there, and answer None for "nothing now";
+`write(buf[, off], n)` goes on likewise and may be short; `close` may be called twice; addresses
+are the packed ones that `getaddrinfo` gives, and nothing else; a socket error after the first
+bytes loses the count of those bytes.
 """
 
 import errno as _errno
@@ -25,8 +25,12 @@ SO_LINGER = _socket.SO_LINGER
 def _pack(family, address):
     ip = _socket.inet_pton(family, address[0])
     if family == AF_INET:
-        return bytearray(_struct.pack("=H", family) + _struct.pack(">H", address[1]) + ip + bytes(8))
-    return bytearray(_struct.pack("=H", family) + _struct.pack(">HI", address[1], 0) + ip + bytes(4))
+        return bytearray(
+            _struct.pack("=H", family) + _struct.pack(">H", address[1]) + ip + bytes(8)
+        )
+    return bytearray(
+        _struct.pack("=H", family) + _struct.pack(">HI", address[1], 0) + ip + bytes(4)
+    )
 
 
 def sockaddr(packed):
@@ -118,7 +122,9 @@ class socket:
         return data, bytes(_pack(self._socket.family, address))
 
     def _transfer(self, once, view):
-        """How much of view went through `once`, which is asked until all has; None for nothing now."""
+        """How much of view went through `once`, which is asked until all has; None for nothing
+        now.
+        """
         done = 0
         while done < len(view):
             try:

@@ -1,4 +1,6 @@
-"""Certificates, made anew in each run: an authority, and what it signs, as files for servers and boards."""
+"""Certificates, made anew in each run: an authority, and what it signs, as files for servers and
+boards.
+"""
 
 import base64
 import datetime
@@ -10,11 +12,16 @@ _EC = trustme.KeyType.ECDSA
 
 
 class Identity:
-    """A certificate and its key, as the paths (str) `cert`, `key` in PEM, `cert_der`, `key_der` in DER."""
+    """A certificate and its key, as the paths (str) `cert`, `key` in PEM, `cert_der`, `key_der` in
+    DER.
+    """
 
     def __init__(self, folder, name, issued):
         cert, key = issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes()
-        self.cert, self.key = _write(folder, name + ".pem", cert), _write(folder, name + ".key", key)
+        self.cert, self.key = (
+            _write(folder, name + ".pem", cert),
+            _write(folder, name + ".key", key),
+        )
         self.cert_der = _write(folder, name + ".der", der(cert))
         self.key_der = _write(folder, name + ".key.der", der(key))
 
@@ -38,10 +45,15 @@ class Authority:
         self._ca = trustme.CA(key_type=_EC)
         self._issued = 0
         pem = self._ca.cert_pem.bytes()
-        self.pem, self.der = _write(self.folder, "ca.pem", pem), _write(self.folder, "ca.der", der(pem))
+        self.pem, self.der = (
+            _write(self.folder, "ca.pem", pem),
+            _write(self.folder, "ca.der", der(pem)),
+        )
 
     def issue(self, *names, days=(-1, 365), rsa=False):
-        """An Identity for hosts, addresses, or a user@host; valid from and to so many days from now."""
+        """An Identity for hosts, addresses, or a user@host; valid from and to so many days from
+        now.
+        """
         self._issued += 1
         now = datetime.datetime.now(datetime.timezone.utc)
         begin, end = (now + datetime.timedelta(days=n) for n in days)
@@ -51,7 +63,9 @@ class Authority:
 
 
 def tls_config(identity, ca=None, **options):
-    """The tls block of a nats-server's configuration; with ca, clients must have a certificate of its."""
+    """The tls block of a nats-server's configuration; with ca, clients must have a certificate of
+    its.
+    """
     options.update(cert_file=identity.cert, key_file=identity.key)
     if ca:
         options.update(ca_file=ca.pem, verify=True)

@@ -2,10 +2,12 @@
 
     storm = Storm(seed, boards, servers, kills=10)
     storm.run()                # until every board has said that all its readings are acknowledged
-    storm.check(messages)      # against the journals that the boards have kept; returns the figures
+    storm.check(messages)      # against the journals that the boards have kept; returns the
+                               figures
 
-What breaks next comes from the seed, when it breaks from how far the boards are, and so the figures are
-always reached. Time is the machine's own: a seed repeats the plan, and not each microsecond.
+What breaks next comes from the seed, when it breaks from how far the boards are, and so the
+figures are always reached. Time is the machine's own: a seed repeats the plan, and not each
+microsecond.
 """
 
 import contextlib
@@ -21,8 +23,20 @@ from .proxy import Proxy
 
 _STUCK_S = 120  # without a single reading acknowledged: something does not come back
 _FAULTS = (
-    "refuse", "black hole", "reset", "close", "half-close", "lose up", "lose down", "lose both",
-    "delay", "fragments", "stall up", "stall down", "cut up", "cut down",
+    "refuse",
+    "black hole",
+    "reset",
+    "close",
+    "half-close",
+    "lose up",
+    "lose down",
+    "lose both",
+    "delay",
+    "fragments",
+    "stall up",
+    "stall down",
+    "cut up",
+    "cut down",
 )
 
 
@@ -94,8 +108,13 @@ class Board:
     def start(self):
         life = Life(len(self.lives))
         words = (
-            ",".join(link.url for link in self.links), self.name, self.folder, life.number,
-            self.window, self.duplicate_window_s * 1000, self.syncs,
+            ",".join(link.url for link in self.links),
+            self.name,
+            self.folder,
+            life.number,
+            self.window,
+            self.duplicate_window_s * 1000,
+            self.syncs,
         )
         self.lives.append(life)
         life.process = subprocess.Popen(
@@ -151,7 +170,9 @@ class Link(Proxy):
     def suffer(self, fault, rng, stop):
         """Have the fault for a while."""
         seconds = rng.uniform(0.05, 1.2)
-        getattr(self, "_" + fault.split(" ")[0].replace("-", "_"))(fault.rpartition(" ")[2], rng, seconds, stop)
+        getattr(self, "_" + fault.split(" ")[0].replace("-", "_"))(
+            fault.rpartition(" ")[2], rng, seconds, stop
+        )
 
     def _refuse(self, _, rng, seconds, stop):
         self.leave()
@@ -177,7 +198,9 @@ class Link(Proxy):
         return {"up": [self.up], "down": [self.down], "both": [self.up, self.down]}[which]
 
     def _lose(self, which, rng, seconds, stop):
-        """Bytes vanish; what follows on the same connection would be nonsense, so it goes with them."""
+        """Bytes vanish; what follows on the same connection would be nonsense, so it goes with
+        them.
+        """
         for way in self._ways(which):
             way.swallow()
         stop.wait(seconds)
@@ -215,7 +238,9 @@ class Link(Proxy):
 
 
 class Storm:
-    """Boards that go through it all. `servers`: NatsServers, all of one cluster; `kills`: of servers."""
+    """Boards that go through it all. `servers`: NatsServers, all of one cluster; `kills`: of
+    servers.
+    """
 
     def __init__(self, seed, boards, servers, kills, folder):
         self.seed, self.boards, self.servers, self.kills = seed, boards, servers, kills
@@ -272,14 +297,20 @@ class Storm:
             board.kill()
 
     def _wait(self):
-        """Until all that is planned is over, the goal is reached and every reading acknowledged."""
+        """Until all that is planned is over, the goal is reached and every
+        reading acknowledged.
+        """
         before, since, finishing = None, time.monotonic(), False
         while not self._all_done():
             if self._stop.wait(0.05):
                 return  # something failed
             self._look_for_the_dead()
             busy = any(thread.is_alive() for thread in self._threads)
-            if not finishing and not busy and all(board.put >= board.goal for board in self.boards):
+            if (
+                not finishing
+                and not busy
+                and all(board.put >= board.goal for board in self.boards)
+            ):
                 finishing = True
                 self._finish()
             now = self.put, finishing, self._all_done()
@@ -297,9 +328,17 @@ class Storm:
         return all(board.done for board in self.boards)
 
     def _situation(self):
-        said = ["%s: life %d put %d done %s %s" % (
-            board.name, len(board.lives), board.put, board.done, board.lives[-1].other[-5:],
-        ) for board in self.boards]
+        said = [
+            "%s: life %d put %d done %s %s"
+            % (
+                board.name,
+                len(board.lives),
+                board.put,
+                board.done,
+                board.lives[-1].other[-5:],
+            )
+            for board in self.boards
+        ]
         said += [server.log[-2000:] for server in self.servers]
         return "\n".join(said)
 
@@ -361,14 +400,18 @@ class Storm:
     # What must be
 
     def check(self, messages):
-        """messages: for each board by its name what its stream holds, (subject, payload) in order."""
+        """messages: for each board by its name what its stream holds, (subject,
+        payload) in order.
+        """
         lost = 0
         for board in self.boards:
             found = [_reading(board, *message) for message in messages[board.name]]
             assert found == sorted(set(found)), (board.name, _disorder(found))
             assert board.segments() == [], board.name
             for life in board.lives:
-                lost += _check_life(board, life, {n for number, n in found if number == life.number})
+                lost += _check_life(
+                    board, life, {n for number, n in found if number == life.number}
+                )
         return self._figures(messages, lost)
 
     def _figures(self, messages, lost):
@@ -406,13 +449,18 @@ def _reading(board, subject, payload):
     life, n = int(life), int(n)
     assert subject == "chaos.%s.%d" % (board.name, n % 3), (subject, payload)
     assert padding == "x" * (n % 50), (subject, payload)
-    assert 0 < n <= board.lives[life].tried and n not in board.lives[life].refused, (subject, payload)
+    assert 0 < n <= board.lives[life].tried and n not in board.lives[life].refused, (
+        subject,
+        payload,
+    )
     return life, n
 
 
 def _disorder(found):
     """The first places where the readings are not in order, for the message of a failure."""
-    return [found[max(i - 2, 0) : i + 3] for i in range(1, len(found)) if found[i - 1] >= found[i]][:3]
+    return [
+        found[max(i - 2, 0) : i + 3] for i in range(1, len(found)) if found[i - 1] >= found[i]
+    ][:3]
 
 
 def _check_life(board, life, found):
@@ -420,6 +468,6 @@ def _check_life(board, life, found):
     assert not life.other, (board.name, life.other[-20:])
     missing = [n for n in range(1, life.promised + 1) if n not in found and n not in life.refused]
     assert not missing, (board.name, life.number, life.killed, missing[:20], len(missing))
-    for _, _, dropped, damaged, rejected, _, _, _ in life.figures:
+    for _, _, dropped, _damaged, rejected, _, _, _ in life.figures:
         assert (dropped, rejected) == (0, 0), (board.name, life.number, life.figures)
     return sum(n not in found and n not in life.refused for n in range(1, life.put + 1))

@@ -64,7 +64,9 @@ class Cluster:
             self.servers.pop().stop()
 
     def healthy(self, server):
-        """Whether this server sees all that run, and JetStream, if they have it, has caught up there."""
+        """Whether this server sees all that run, and JetStream, if they have it, has caught up
+        there.
+        """
         try:
             routes = monitoring(server, "routez")["routes"] if server.running else []
             others = {route["remote_id"] for route in routes}

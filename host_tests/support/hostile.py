@@ -9,7 +9,9 @@ _PATIENCE_S = 30
 
 
 class Connection:
-    """The server's end of one connection, for the test's script. Every wait ends when the server stops."""
+    """The server's end of one connection, for the test's script. Every wait ends when the server
+    stops.
+    """
 
     def __init__(self, sock):
         self._socket = sock
@@ -36,17 +38,24 @@ class Connection:
                 return passed
             data = self._socket.recv(65536)
             if not data:
-                raise ConnectionError("closed while waiting for %r, after %r" % (text, self.received))
+                raise ConnectionError(
+                    "closed while waiting for %r, after %r" % (text, self.received)
+                )
             self.received += data
 
-    def handshake(self, info=b'INFO {"server_id":"HOSTILE","version":"2.15.1","max_payload":1048576,"headers":true}\r\n'):
+    def handshake(
+        self,
+        info=b'INFO {"server_id":"HOSTILE","version":"2.15.1","max_payload":1048576,"headers":true}\r\n',  # noqa: E501
+    ):
         """INFO, and PONG for the client's PING."""
         self.send(info)
         self.until(b"PING\r\n")
         self.send(b"PONG\r\n")
 
     def secure(self, context):
-        """From here on TLS, by this ssl.SSLContext of a server; what was received in clear is forgotten."""
+        """From here on TLS, by this ssl.SSLContext of a server; what was received in clear is
+        forgotten.
+        """
         self._socket = context.wrap_socket(self._socket, server_side=True)
         self.received, self._seen = b"", 0
 
@@ -74,9 +83,10 @@ class Connection:
 class HostileServer:
     """Plays scripts to those who connect: functions of a Connection, run in a thread for each.
 
-    The first script is for the first connection and so on; the last one goes on for all others. When
-    a script returns the connection is closed. `connections` holds them in order; an exception of a
-    script other than the connection's end is raised by `stop`, which leaving the `with` block calls.
+    The first script is for the first connection and so on; the last one goes on for all others.
+    When a script returns the connection is closed. `connections` holds them in order; an exception
+    of a script other than the connection's end is raised by `stop`, which leaving the `with` block
+    calls.
     """
 
     def __init__(self, *scripts):

@@ -1,9 +1,9 @@
 """Boards as processes that a test commands, and what the integration tests share.
 
-    board.connect(server.url)
-    board("nc.publish(%r, %r)", subject, b"21.53")     # done when it returns; the value comes back
-    board.start("until(lambda: got)")                  # goes on meanwhile, until
-    board.result()
+board.connect(server.url)
+board("nc.publish(%r, %r)", subject, b"21.53")     # done when it returns; the value comes back
+board.start("until(lambda: got)")                  # goes on meanwhile, until
+board.result()
 """
 
 import ast
@@ -41,7 +41,9 @@ class BoardError(Exception):
 
 
 class Board:
-    """live_board.py on MicroPython's Unix port ("micropython"), or on CPython's shim ("cpython")."""
+    """live_board.py on MicroPython's Unix port ("micropython"), or on CPython's
+    shim ("cpython").
+    """
 
     def __init__(self, interpreter="micropython", heapsize=BOARD_HEAP):
         script = str(DEVICE / "live_board.py")
@@ -70,7 +72,9 @@ class Board:
         self._lines.put("")
 
     def start(self, code, *values):
-        """Have the board run the code, with values put in for its %r; `result` waits for the end."""
+        """Have the board run the code, with values put in for its %r; `result`
+        waits for the end.
+        """
         code = code % values if values else code
         try:
             compile(code, "", "eval")
@@ -143,7 +147,9 @@ class Board:
 
 
 def eventually(condition, what="what is waited for does not come"):
-    """What `condition()` gives once it is true, however long that takes; AssertionError, in the end."""
+    """What `condition()` gives once it is true, however long that takes; AssertionError, in the
+    end.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while True:
         value = condition()
@@ -170,13 +176,17 @@ MONITORED = 'http: "127.0.0.1:-1"\n'
 
 def connection(server, name):
     """What the server knows of the open connection with this name, or None."""
-    found = [c for c in monitoring(server, "connz?subs=detail")["connections"] if c.get("name") == name]
+    found = [
+        c for c in monitoring(server, "connz?subs=detail")["connections"] if c.get("name") == name
+    ]
     assert len(found) < 2
     return found[0] if found else None
 
 
 def subscriptions(server, name):
-    """The subjects that this connection is subscribed to, each with what the server counts down."""
+    """The subjects that this connection is subscribed to, each with what the
+    server counts down.
+    """
     details = connection(server, name).get("subscriptions_list_detail", [])
     return {detail["subject"]: detail.get("max", 0) for detail in details}
 

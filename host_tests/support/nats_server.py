@@ -20,9 +20,9 @@ class NatsServer:
     """A nats-server; as a context manager it is started and stopped.
 
     `config`: text of a configuration file, `args`: further command-line words, `jetstream`: with
-    JetStream, whose files survive `kill`. `port`: a given one instead of a free one. The port stays
-    the same over restarts. `url`, `port`, `pid`, `log` (all it has said), `folder` (its own, gone
-    after `stop`). It ends only the process that it started.
+    JetStream, whose files survive `kill`. `port`: a given one instead of a free one. The port
+    stays the same over restarts. `url`, `port`, `pid`, `log` (all it has said), `folder` (its own,
+    gone after `stop`). It ends only the process that it started.
     """
 
     def __init__(self, config="", args=(), jetstream=False, port=None):
@@ -94,7 +94,11 @@ class NatsServer:
             command += ["-c", str(path)]
         with open(self.folder / "log", "ab") as log:
             return subprocess.Popen(
-                command + self._args, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
+                command + self._args,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
             )
 
     def _listens(self):
@@ -106,7 +110,9 @@ class NatsServer:
             return False
 
     def signal(self, number):
-        """Send a signal: SIGHUP reloads the configuration, SIGUSR2 is lame duck mode, SIGSTOP freezes."""
+        """Send a signal: SIGHUP reloads the configuration, SIGUSR2 is lame duck mode, SIGSTOP
+        freezes.
+        """
         self._process.send_signal(number)
 
     def configure(self, config):

@@ -10,7 +10,8 @@ _PATIENCE_S = 30
 
 
 class Peer:
-    """nats-py on an event loop in a thread of its own. `nc` is its client, `run` awaits anything on it.
+    """nats-py on an event loop in a thread of its own. `nc` is its client, `run` awaits anything
+    on it.
 
     with Peer(server.url) as peer:
         messages = peer.subscribe("sensors.>")   # a queue.Queue of nats.aio.msg.Msg

@@ -9,7 +9,9 @@ _RANGE = range(10000, 32000)
 
 
 def free_port():
-    """A port that nobody listened on a moment ago. Whoever takes it must be ready to lose the race."""
+    """A port that nobody listened on a moment ago. Whoever takes it must be ready to lose the
+    race.
+    """
     while True:
         port = random.choice(_RANGE)
         with socket.socket() as s:

@@ -1,4 +1,6 @@
-"""A TCP proxy on loopback between a client and its server, for failures that neither can act out."""
+"""A TCP proxy on loopback between a client and its server, for failures that
+neither can act out.
+"""
 
 import contextlib
 import socket
@@ -85,7 +87,9 @@ class _Pair:
 
 
 class Proxy:
-    """Forwards connections to the port on loopback, while its `with` block lasts. `host`: its own."""
+    """Forwards connections to the port on loopback, while its `with` block lasts.
+    `host`: its own.
+    """
 
     def __init__(self, port, host="127.0.0.1"):
         self._target = port
@@ -175,7 +179,9 @@ class Proxy:
             for sock in (pair.client, pair.server):
                 with contextlib.suppress(OSError):
                     if reset:
-                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        sock.setsockopt(
+                            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                        )
                     sock.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)  # wakes recv
                 sock.close()
             self.up._wake()

@@ -1,16 +1,21 @@
 """unats: a NATS client for MicroPython that never blocks and, once connected, never allocates.
 
-    import unats
-    nc = unats.Client("nats://192.168.1.10:4222", name="greenhouse-7")
-    nc.subscribe("devices.greenhouse-7.led", on_led)
-    nc.connect()
-    while True:
-        nc.poll(100)
+import unats
+nc = unats.Client("nats://192.168.1.10:4222", name="greenhouse-7")
+nc.subscribe("devices.greenhouse-7.led", on_led)
+nc.connect()
+while True:
+    nc.poll(100)
 """
 
 from .client import Client
 
-_HOMES = {"Payload": "payload", "Msg": "kernels", "Subscription": "state", "__version__": "servers"}
+_HOMES = {
+    "Payload": "payload",
+    "Msg": "kernels",
+    "Subscription": "state",
+    "__version__": "servers",
+}
 
 
 def __getattr__(name):

@@ -2,10 +2,13 @@
 
 `Client.publish` leaves them in a list, `nc._rest`, where they become what `kernels.encode` takes:
 
-    0 subject   1 reply subject   2 headers   3 payload   4 bytes of it   5 bytes of the subject   6 its start
-    7 of its bits, 1: the subjects are known to be valid; 2: the payload is sent separately, see `large.py`
+    0 subject   1 reply subject   2 headers   3 payload   4 bytes of it   5 bytes of the subject
+                6 its start
+    7 of its bits, 1: the subjects are known to be valid; 2: the payload is sent separately, see
+    `large.py`
 
-Loaded when there is such an argument, or the buffer is full; once it is loaded, publishing does not allocate.
+Loaded when there is such an argument, or the buffer is full; once it is loaded, publishing does
+not allocate.
 """
 
 from uio import BytesIO
@@ -56,7 +59,11 @@ def _queue(nc, rest):
             rest[1] = checked(rest[1]) if rest[1] else b""
             rest[7] += 1
         elif done or not drained(nc):
-            if done == 0 and nc.connected and rest[5] + len(rest[1]) + len(rest[2]) + rest[4] + 36 <= nc.tx_size:
+            if (
+                done == 0
+                and nc.connected
+                and rest[5] + len(rest[1]) + len(rest[2]) + rest[4] + 36 <= nc.tx_size
+            ):
                 nc.stats.dropped += 1  # it is full, and nothing leaves at the moment
                 return False
             if not nc.feature("large").begin(nc):
@@ -66,7 +73,9 @@ def _queue(nc, rest):
 
 
 def octets(data):
-    """What can be a payload as what its bytes are in: of a str that is not ASCII new ones (allocates). ValueError."""
+    """What can be a payload as what its bytes are in: of a str that is not ASCII new ones
+    (allocates). ValueError.
+    """
     if isinstance(data, str):
         return data.encode() if is_longer(data, len(data)) else data
     if hasattr(data, "fixed"):  # a Payload
@@ -87,7 +96,9 @@ def size_of(data):
 
 
 def is_longer(data, n):
-    """Whether there are more than n bytes in it: of a memoryview or a str only a stream tells without allocating."""
+    """Whether there are more than n bytes in it: of a memoryview or a str only a stream tells
+    without allocating.
+    """
     _probe.seek(0)
     return _probe.write(data, n, 1) > 0
 
@@ -110,7 +121,9 @@ def checked(text):
 
 
 def header_block(nc, headers):
-    """A ready header block as it is, or that of a dict. ValueError: it is none, or the server knows no headers."""
+    """A ready header block as it is, or that of a dict. ValueError: it is none, or the server
+    knows no headers.
+    """
     if nc.connected and not nc.server.headers:
         raise ValueError("headers: this server does not know them")
     if isinstance(headers, _BYTES) and headers.find(b"NATS/1.0") == 0:

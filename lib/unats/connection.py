@@ -1,14 +1,16 @@
-"""How a connection is made and lost. Loaded for that, and given back once the client is up: see `servers.give_back`.
+"""How a connection is made and lost. Loaded for that, and given back once the client is up: see
+`servers.give_back`.
 
 A connection goes through these phases, one step a turn, and never blocks in one of them:
 
     IDLE -> (RESOLVING) -> OPENING -> INFO -> HELLO -> UP
-      ^          |            |         |       |       |     any failure: `lost`, a wait, the next attempt
+      ^          |            |         |       |       |     any failure: `lost`, a wait, the next
+                 attempt
       +----------+------------+---------+-------+-------+
 
-An address is good once NATS has answered there, which is the first PONG. Whatever goes wrong before that has the next
-address of the name tried, and then the name resolved again. Sources: NATS protocol; ADR-40 for the behaviour.
-All of this allocates.
+An address is good once NATS has answered there, which is the first PONG. Whatever goes wrong
+before that has the next address of the name tried, and then the name resolved again. Sources: NATS
+protocol; ADR-40 for the behaviour. All of this allocates.
 """
 
 import utime
@@ -44,17 +46,17 @@ def connect(nc, timeout_ms, wait):
     if nc.state != "reconnecting":
         nc.state = "connecting"
     if nc._phase == _IDLE:
-        nc._deadline = utime.ticks_ms()
-    nc._failures = 0
+        nc._deadline = nc.deadline(0)
+    nc._order[5] = 0
     until = None if timeout_ms is None else nc.deadline(timeout_ms)
     try:
         while wait and nc._phase != _UP:
             left = 1000 if until is None else nc.left(until)
             if left == 0:
                 nc.last_error = error("Timeout", "not connected in time")
-            if left == 0 or nc._failures >= len(nc._servers) or nc.state == "closed":
+            if left == 0 or nc._order[5] >= len(nc._servers) or nc.state == "closed":
                 raise nc.last_error or error("NotConnected", "it was closed")
-            nc.turn(utime.ticks_ms(), left)
+            nc.poll(left)
     finally:
         if wait and nc._phase != _UP:
             _leave(nc)
@@ -62,7 +64,9 @@ def connect(nc, timeout_ms, wait):
 
 
 def turn(nc, left, wait):
-    """A turn of a client that is not up; left: ms until its deadline. Returns how many messages came."""
+    """A turn of a client that is not up; left: ms until its deadline. Returns how many messages
+    came.
+    """
     phase = nc._phase
     if phase == _IDLE:
         if nc.state != "connecting" and nc.state != "reconnecting":
@@ -72,7 +76,7 @@ def turn(nc, left, wait):
         else:
             _open(nc)
         return 0
-    if left == 0 or phase <= _OPENING and nc._broken is not None:
+    if left == 0 or (phase <= _OPENING and nc._broken is not None):
         lost(nc, nc._broken or error("Timeout", "%s: no answer in time" % nc.current))
         return 0
     wait = min(left, wait)
@@ -80,12 +84,7 @@ def turn(nc, left, wait):
         ready(nc, wait)
         return 0
     if phase == _HELLO:
-        n = 1
-        while nc._chunk and n:
-            n = push(nc, nc._chunk, 0, len(nc._chunk))
-            nc._chunk = nc._chunk[n:] or next(nc._chunks, b"")
-        if not nc._chunk:  # a message may come before the first PONG, and its handler may publish
-            nc._f[ROOM] = nc.tx_size
+        _send_hello(nc)
     try:
         n = exchange(nc, wait)
         if nc._phase == _HELLO and not nc._chunk and nc._pongs >= nc._pings and nc._broken is None:
@@ -96,6 +95,16 @@ def turn(nc, left, wait):
     if nc._broken is not None and n == 0 and nc._phase > _OPENING:
         lost(nc, nc._broken)
     return n
+
+
+def _send_hello(nc):
+    """Send what goes out before all else."""
+    n = 1
+    while nc._chunk and n:
+        n = push(nc, nc._chunk, 0, len(nc._chunk))
+        nc._chunk = nc._chunk[n:] or next(nc._chunks, b"")
+    if not nc._chunk:  # a message may come before the first PONG, and its handler may publish
+        nc._f[ROOM] = nc.tx_size
 
 
 def _open(nc):
@@ -141,11 +150,17 @@ def ready(nc, wait):
 
 
 def text(nc):
-    """INFO or -ERR, which may be longer than the buffer; returns as `kernels.dispatch_all` wants it."""
+    """INFO or -ERR, which may be longer than the buffer; returns as `kernels.dispatch_all` wants
+    it.
+    """
     try:
         line = nc._text = nc._text + piece(nc._rx, nc._f)
         verb = line[:5].lower()
-        if len(line) > _MAX_TEXT or len(verb) == 5 and verb[:4] not in (b"info", b"-err") or verb[4:] > b" ":
+        if (
+            len(line) > _MAX_TEXT
+            or (len(verb) == 5 and verb[:4] not in (b"info", b"-err"))
+            or verb[4:] > b" "
+        ):
             raise error("ProtocolError", "no NATS protocol from %s" % nc.current)
         if line[-1:] != b"\n":
             return 0
@@ -254,15 +269,15 @@ def lost(nc, why):
     was_up = nc._phase == _UP
     wait = 0
     if was_up and (nc._settled is None or nc.left(nc._settled) == 0):
-        nc._failures = 0
+        nc._order[5] = 0
     elif was_up or len(server.addresses) < 2:
-        nc._failures += 1
+        nc._order[5] += 1
         wait = wait_ms(nc)
     if not was_up:
         server.addresses = server.addresses[1:]
     if nc._window is not None:
         wait = max(wait, nc._window.lost())
-    give_up = nc.state == "draining" or 0 <= nc.max_reconnects < nc._failures
+    give_up = nc.state == "draining" or 0 <= nc.max_reconnects < nc._order[5]
     if was_up:
         nc.state = "reconnecting"
     _leave(nc)
@@ -277,7 +292,9 @@ def lost(nc, why):
 
 
 def _leave(nc):
-    """Close the transport; forget all that belonged to the connection but whole messages. Returns how many these are."""
+    """Close the transport; forget all that belonged to the connection but whole messages. Returns
+    how many these are.
+    """
     nc._phase = _IDLE
     nc._broken = nc._refusal = nc._chunks = nc._fragments = None
     nc._pong = nc._due = False
@@ -293,13 +310,15 @@ def _leave(nc):
 
 
 def requeue(nc, size):
-    """Keep of what is queued the messages that have not left whole, and are not too large; return how many."""
+    """Keep of what is queued the messages that have not left whole, and are not too large; return
+    how many.
+    """
     f, tx = nc._f, nc._tx
     at = to = kept = 0
     while at < f[QUEUED]:
         line = tx.find(b"\r\n", at)
         end = line + 2
-        if tx[at] == 72 or tx[at] == 80 and tx[at + 1] == 85:  # HPUB, PUB
+        if tx[at] == 72 or (tx[at] == 80 and tx[at + 1] == 85):  # HPUB, PUB
             i = tx.rfind(b" ", at, line) + 1
             n = 0
             while i < line:
@@ -321,7 +340,7 @@ def requeue(nc, size):
 def reconnect(nc):
     """See `Client.reconnect`."""
     if nc._phase == _IDLE:
-        nc._deadline = utime.ticks_ms()
+        nc._deadline = nc.deadline(0)
     else:
         nc._settled = None
         nc.end("left by the application")

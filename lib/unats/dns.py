@@ -192,7 +192,7 @@ class Resolver:
             self._result = found
         elif self._local or a[2] & 2:
             return  # somebody else may have the name; or the rest was cut off
-        elif code == 3 or code == 0 and (a[2] & 4 or a[3] & 0x80):
+        elif code == 3 or (code == 0 and (a[2] & 4 or a[3] & 0x80)):
             self._result = _NO_SUCH_NAME
         else:  # also one that is no authority, and does not ask one
             self._failed(sock, errno.ECONNREFUSED)

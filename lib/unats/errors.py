@@ -19,15 +19,16 @@ class Error(OSError):
 class ServerError(Error):
     """The server sent `-ERR`; the text is the server's own.
 
-    Of a permissions violation: `subject`, what was refused (bytes beyond ASCII are question marks);
-    `operation`, "publish" or "subscribe"; `subscription`, the refused `Subscription`. Else None.
+    Of a permissions violation: `subject`, what was refused (bytes beyond ASCII are question
+    marks); `operation`, "publish" or "subscribe"; `subscription`, the refused `Subscription`. Else
+    None.
     """
 
     subject = operation = subscription = None
 
 
 class AuthError(ServerError):
-    """The server refused the credentials, or they expired; or its certificate cannot be trusted."""
+    """The server refused the credentials, or they expired; or its certificate is not trusted."""
 
 
 class ProtocolError(Error):
@@ -47,9 +48,9 @@ class NotConnected(Error):
 
 
 def failed(nc, why, n):
-    """The transport raised, in a call of n as in `kernels.attempt`: what to take for its answer."""
+    """The transport raised, in call of n as in `kernels.attempt`: what to take as its answer."""
     number = why.args[0] if why.args else None
-    if number == errno.ENOBUFS or n <= 0 and number == errno.ENOMEM:
+    if number == errno.ENOBUFS or (n <= 0 and number == errno.ENOMEM):
         return None  # for now
     if nc._broken is None:
         nc._broken = why
@@ -57,12 +58,14 @@ def failed(nc, why, n):
     end, rx = nc._f[END], nc._rx
     start = rx.find(b"-ERR ", end)
     stop = rx.find(b"\r\n", start)
-    if n == 0 and rx[end] and 0 <= start < stop:  # how many bytes came before reading failed is lost; the bytes are not
+    # How many bytes came before reading failed is lost; the bytes are not.
+    if n == 0 and rx[end] and 0 <= start < stop:
         from .refusal import read
 
         nc._refusal = read(bytes(rx[start:stop]), nc.subscriptions)[0]
         rx[end] = 0
-    return n if n > 0 and number == errno.ENOMEM else None  # it may have taken them: they are not sent twice
+    # It may have taken them: they are not sent twice.
+    return n if n > 0 and number == errno.ENOMEM else None
 
 
 def why(error, server, refusal):

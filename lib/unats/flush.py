@@ -1,7 +1,5 @@
 """Waiting until the server has all that was queued: see `Client.flush` and `Client.drain`."""
 
-import utime
-
 from .kernels import ping
 
 
@@ -11,18 +9,20 @@ def flush(nc, timeout_ms):
     number = -1
     server = None
     while True:
-        if number < 0 and nc.connected:
+        if number < 0 and nc.connected and not nc._due:  # behind all subscriptions
             server, number = nc.server, ping(nc)
         if number >= 0 and (nc.server is not server or nc._pongs >= number or not nc.connected):
             return nc.connected and nc.server is server
         left = nc.left(until)
         if left == 0 or nc.state in ("disconnected", "closed"):
             return False
-        nc.turn(utime.ticks_ms(), left)
+        nc.poll(1 if nc.connected and number < 0 else left)
 
 
 def drain(nc, timeout_ms):
-    """See `Client.drain`: unsubscribe, handle what is under way, send what is queued, close; whether that worked."""
+    """See `Client.drain`: unsubscribe, handle what is under way, send what is queued, close;
+    whether that worked.
+    """
     until = nc.deadline(timeout_ms)
     try:
         if not nc.connected:

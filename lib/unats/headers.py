@@ -1,4 +1,5 @@
-"""NATS headers (ADR-4): a block of `NATS/1.0 [status [text]]`, `Name: value` lines and an empty one.
+"""NATS headers (ADR-4): a block of `NATS/1.0 [status [text]]`, `Name: value` lines and an empty
+one.
 
 Names keep their case, and a name may come more than once. Everything here allocates.
 """
@@ -17,7 +18,9 @@ def encode(headers):
         headers = bytes(headers)
     if isinstance(headers, (bytes, bytearray)):
         if headers.find(b"NATS/1.0") or headers.find(b"\r\n\r\n") != len(headers) - 4:
-            raise ValueError("headers: a block begins with NATS/1.0, and ends with its only empty line")
+            raise ValueError(
+                "headers: a block begins with NATS/1.0, and ends with its only empty line"
+            )
         return headers
     if not isinstance(headers, dict):
         raise ValueError("headers: give a dict, or a ready block as bytes")
@@ -45,6 +48,6 @@ def _text(name, value):
     elif not isinstance(value, str):
         raise ValueError("header %s: give str, or a list of them" % name)
     for c in value:
-        if c < " " and c != "\t" or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF:
+        if (c < " " and c != "\t") or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF:
             raise ValueError("header %s: a control character is in its value" % name)
     return value

@@ -4,12 +4,14 @@
     ack = js.publish("sensors.greenhouse-7.temp", b"21.53", msg_id="greenhouse-7-42")
     print(ack.stream, ack.seq, ack.duplicate)
 
-The server answers a message that a stream takes with a PubAck, and drops one whose `Nats-Msg-Id` it
-has stored within the stream's duplicate window (2 minutes, unless the stream was made with another).
-See "Publish Acknowledgement" and "JetStream API Headers" in the NATS documentation's JetStream API
-reference, and ADR-1 of nats-architecture-and-design for the form of the API's answers.
+The server answers a message that a stream takes with a PubAck, and drops one whose `Nats-Msg-Id`
+it has stored within the stream's duplicate window (2 minutes, unless the stream was made with
+another). See "Publish Acknowledgement" and "JetStream API Headers" in the NATS documentation's
+JetStream API reference, and ADR-1 of nats-architecture-and-design for the form of the API's
+answers.
 
-All of this allocates. `unats.outbox` publishes without allocating, and keeps what is not acknowledged.
+All of this allocates. `unats.outbox` publishes without allocating, and keeps what is not
+acknowledged.
 """
 
 import json
@@ -28,7 +30,9 @@ class JetStreamError(Error):
 
 
 class PubAck:
-    """Where a message is stored: `stream`, `seq`; `duplicate`: it was there before; `domain` or None."""
+    """Where a message is stored: `stream`, `seq`; `duplicate`: it was there before; `domain` or
+    None.
+    """
 
     def __init__(self, fields):
         self.stream = fields["stream"]
@@ -44,14 +48,16 @@ class JetStream:
         self._nc = nc
         self._prefix = "$JS.%s.API." % domain if domain else "$JS.API."
 
-    def publish(self, subject, payload=b"", msg_id=None, handler=None, timeout_ms=5000, headers=None):
+    def publish(
+        self, subject, payload=b"", msg_id=None, handler=None, timeout_ms=5000, headers=None
+    ):
         """Publish, have it stored. Without a handler: wait, and return the `PubAck`.
 
         With one: return True, or False if it could not be queued; `poll()` then calls handler(ack,
         error): one of them is None. Any number may be outstanding.
         msg_id: a message of the same one is stored only once. headers: a dict of further ones.
-        The errors: `NoResponders` (no stream takes this subject), `Timeout` and `NotConnected` (it may
-        be stored or not: publish it again, with the same msg_id), `JetStreamError`.
+        The errors: `NoResponders` (no stream takes this subject), `Timeout` and `NotConnected` (it
+        may be stored or not: publish it again, with the same msg_id), `JetStreamError`.
         ValueError: as `Client.publish`.
         """
         if msg_id is not None:
@@ -60,7 +66,8 @@ class JetStream:
         return self._request(subject, payload, headers, handler, timeout_ms, PubAck)
 
     def call(self, name, body=None, handler=None, timeout_ms=5000):
-        """Call the JetStream API: `name` as "STREAM.INFO.readings", `body` as JSON; the answer is a dict.
+        """Call the JetStream API: `name` as "STREAM.INFO.readings", `body` as JSON; the answer is
+        a dict.
 
         Waiting, handler and errors are as in `publish`.
         """
@@ -72,12 +79,14 @@ class JetStream:
 
         handler(id, error) is called with bytes, which are empty if there is no such message or it
         has no id. Returns False if it could not be queued.
-        stream: its name. Then there is one question only, `DIRECT.GET.<stream>.<subject>` (ADR-31), which
-        permissions can allow for single subjects; the stream must have `allow_direct`. If it is
-        replicated, a server may answer that is a moment behind.
+        stream: its name. Then there is one question only, `DIRECT.GET.<stream>.<subject>`
+        (ADR-31), which permissions can allow for single subjects; the stream must have
+        `allow_direct`. If it is replicated, a server may answer that is a moment behind.
         """
         if stream is not None:
-            return self._direct("%sDIRECT.GET.%s.%s" % (self._prefix, stream, subject), handler, timeout_ms)
+            return self._direct(
+                "%sDIRECT.GET.%s.%s" % (self._prefix, stream, subject), handler, timeout_ms
+            )
         return _LastId(self, subject, handler, timeout_ms).start()
 
     def _direct(self, question, handler, timeout_ms):
@@ -118,7 +127,9 @@ class JetStream:
 
 def _result(msg, kind):
     fields = msg.json()
-    if not isinstance(fields, dict) or kind is PubAck and not ("stream" in fields or "error" in fields):
+    if not isinstance(fields, dict) or (
+        kind is PubAck and not ("stream" in fields or "error" in fields)
+    ):
         raise Error("not an answer of JetStream's: %s" % msg.text)
     if "error" in fields:
         raise JetStreamError(fields["error"])

@@ -1,30 +1,35 @@
 """The framer: what is where in the two buffers, and the inner loops over them as machine code.
 
-There is no input and output here, and nothing allocates unless it says so. Machine code (viper, native) has no
-bounds checks, so each function says who has checked. With the decorator lines taken out this file runs as
-bytecode, with the same results: the plain flavour, for ports without an emitter, and for the tests.
+There is no input and output here, and nothing allocates unless it says so. Machine code (viper,
+native) has no bounds checks, so each function says who has checked. With the decorator lines taken
+out this file runs as bytecode, with the same results: the plain flavour, for ports without an
+emitter, and for the tests.
 
-Positions. One array of ints, `f`, says what is where. The receive buffer is read into at multiples of f[_STEP], so
-that the views for that are made once; what is left over is moved in front of the next read:
+Positions. One array of ints, `f`, says what is where. The receive buffer is read into at multiples
+of f[_STEP], so that the views for that are made once; what is left over is moved in front of the
+next read:
 
     | kept head | gap | left over, not yet consumed |  read next ...
     0           ^ f[_KEPT] ^ f[POS]                 ^ f[END], a multiple of f[_STEP]
 
-The transmit buffer holds whole messages and control lines, and is emptied only when all of it is sent; so after a
-broken connection the message that was cut in two is still there, to be sent again:
+The transmit buffer holds whole messages and control lines, and is emptied only when all of it is
+sent; so after a broken connection the message that was cut in two is still there, to be sent
+again:
 
     |  sent  |  not yet sent  |  free            | reserve for PING and PONG |
     0        ^ f[SENT]        ^ f[QUEUED]        ^ f[ROOM], or 0: nothing is taken
 """
 
 from array import array
+
 import micropython
 from micropython import const
 
-
 POS = const(0)
 END = const(1)
-_LEFT = const(2)  # 0, or -1 in the middle of a line of text, or bytes of a message larger than the buffer still to come, CR LF among them
+# 0, or -1 in the middle of a line of text, or bytes still to come of a message larger than the
+# buffer, CR LF among them
+_LEFT = const(2)
 _LIMIT = const(3)  # the smallest size not to deliver whole; 0: none is, its control line was cut
 SENT = const(4)
 QUEUED = const(5)
@@ -39,7 +44,8 @@ _SUBJECT_END = const(13)
 _SID = const(17)
 _REPLY = const(18)  # the reply subject, from and to (the same: there is none)
 _REPLY_END = const(19)
-_NAME = const(20)  # of a header, once that is looked for, where the last fields were: its name and value
+# of a header, once that is looked for, where the last fields were: its name and value
+_NAME = const(20)
 _VALUE = const(22)
 _HEAD = const(24)  # the headers, from and to
 _HEAD_END = const(25)
@@ -49,7 +55,8 @@ _SIZE = const(29)  # bytes of that
 _TOTAL = const(30)  # bytes of the whole payload,
 _OFFSET = const(31)  # ... and where in it the fragment begins
 _STEP = const(32)
-_KEPT = const(33)  # bytes in front that stay: control line and headers of a message that comes in fragments
+# bytes in front that stay: control line and headers of a message that comes in fragments
+_KEPT = const(33)
 _WHOLE = const(34)  # f[_LIMIT], while no control line was cut
 _CUT = const(35)  # bytes of the control line at hand that are gone already
 _POSITIONS = const(36)
@@ -67,12 +74,14 @@ _WRAP = const(0x3FFFFFFF)  # counters stay below what needs the heap
 _MAX_LINE = const(8192)  # twice what a nats-server allows itself
 _MAX_SIZE = const(67108864)  # 64 MiB, the most that a nats-server can be told to accept
 _none = None  # viper compares with a variable only
-_bytearray, _bytes, _len, _str, _type = bytearray, bytes, len, str, type  # found sooner than built-ins
+_bytearray, _bytes, _len, _type = bytearray, bytes, len, type  # found sooner than built-ins
 
 
 @micropython.viper
 def copy(buf, at: int, data, start: int, n: int) -> int:
-    """Copy n bytes from data[start] to buf[at], which the caller has checked; return at + n. In one buffer, only towards 0."""
+    """Copy n bytes from data[start] to buf[at], which the caller has checked; return at + n. In
+    one buffer, only towards 0.
+    """
     dst = ptr8(buf)
     src = ptr8(data)
     n += start
@@ -92,7 +101,7 @@ def copy(buf, at: int, data, start: int, n: int) -> int:
 
 @micropython.viper
 def digits(buf: ptr8, at: int, n: int) -> int:
-    """Write n >= 0 in decimal at buf[at], where the caller has room for ten; return where it ends."""
+    """Write n >= 0 in decimal at buf[at], where there is room for ten digits; return its end."""
     power = 1
     while n // power >= 10:
         power *= 10
@@ -108,7 +117,9 @@ def digits(buf: ptr8, at: int, n: int) -> int:
 
 @micropython.viper
 def make_room(buf: ptr8, f: ptr32) -> int:
-    """Move what is left over so that it ends at a multiple of f[_STEP]; return which. Above 8: it fills the buffer."""
+    """Move what is left over so that it ends at a multiple of f[_STEP]; return which. Above 8: it
+    fills the buffer.
+    """
     at = f[POS]
     n = f[END] - at
     i = f[_STEP]
@@ -133,11 +144,15 @@ def make_room(buf: ptr8, f: ptr32) -> int:
 
 
 @micropython.viper
-def encode(f, buf, subject, start: int, n: int, data, size: int, reply, headers, checked: int) -> int:
-    """Queue PUB or HPUB to subject[start : start + n] with the first `size` bytes of the data, which the caller has checked.
+def encode(
+    f, buf, subject, start: int, n: int, data, size: int, reply, headers, checked: int
+) -> int:
+    """Queue PUB or HPUB to subject[start : start + n] with the first `size` bytes of the data,
+    which the caller has checked.
 
     1: done; 0: no room (which is checked here); -1: a subject is not plainly valid;
-    -2: larger than f[MAX_PAYLOAD]. Nothing is queued then. checked, of its bits, 1: subjects are valid; 2: queue the control line alone. Source: NATS protocol.
+    -2: larger than f[MAX_PAYLOAD]. Nothing is queued then. checked, of its bits, 1: subjects are
+    valid; 2: queue the control line alone. Source: NATS protocol.
     """
     p = ptr32(f)
     tx = ptr8(buf)
@@ -158,19 +173,24 @@ def encode(f, buf, subject, start: int, n: int, data, size: int, reply, headers,
     tx[at + 2] = 66
     tx[at + 3] = 32
     at += 4
+    good = 1
     while True:  # the subject, and then the reply subject
         c = 46
         while n:
             last = c
             c = int(src[start])
-            if checked & 1 == 0:
-                if c <= 42 or c == 62 or c >= 127 or (c == 46 and last == 46):
-                    return -1
+            if c < 63:
+                if c <= 42 or c == 62 or (c == 46 and last == 46):
+                    good = checked & 1
+            elif c > 126:
+                good = checked & 1
             tx[at] = c
             at += 1
             start += 1
             n -= 1
-        if c == 46 and checked & 1 == 0:
+        if c == 46:
+            good = checked & 1
+        if good == 0:
             return -1
         tx[at] = 32
         at += 1
@@ -204,10 +224,13 @@ def encode(f, buf, subject, start: int, n: int, data, size: int, reply, headers,
 
 @micropython.viper
 def scan(buf: ptr8, f: ptr32) -> int:
-    """Read the message at f[POS], in the form in which nats-server sends it; nothing is consumed. A byte is free behind f[END].
+    """Read the message at f[POS], in the form in which nats-server sends it; nothing is consumed.
+    A byte is free behind f[END].
 
-    _MESSAGE: all of it is there, and below f[_LIMIT]; _LARGE: that is not so, but its control line is there; _NEED;
-    _WRONG: CR LF missing; _OTHER: it is no message, or in the middle of one, or in another form. Source: NATS protocol.
+    _MESSAGE: all of it is there, and below f[_LIMIT]; _LARGE: that is not so, but its control line
+    is there; _NEED;
+    _WRONG: CR LF missing; _OTHER: it is no message, or in the middle of one, or in another form.
+    Source: NATS protocol.
     """
     at = f[POS]
     end = f[END]
@@ -235,7 +258,9 @@ def scan(buf: ptr8, f: ptr32) -> int:
             c = int(buf[at])
         f[i + 1] = at
         f[i + 2] = value
-        if f[i] == at or i > _SUBJECT + 14:  # empty; or a sixth (which went where there is no harm)
+        if (
+            f[i] == at or i > _SUBJECT + 14
+        ):  # empty; or a sixth (which went where there is no harm)
             c = 0
             break
         i += 3
@@ -264,11 +289,12 @@ def scan(buf: ptr8, f: ptr32) -> int:
 
 @micropython.viper
 def dispatch(buf, f, lookup, msg) -> int:
-    """Hand over the messages from f[POS] on, each to `direct(msg)` of the subscription lookup(sid).
+    """Hand over the messages from f[POS] on, each to `direct(msg)` of the subscription
+    lookup(sid).
 
-    Stops at whatever is not that simple, without consuming it. Returns what `scan` says of that, plus
-    eight times how many messages were handed over; so _MESSAGE is one whose subscription is gone, or
-    is not `direct`. A handler may do anything, also receive: nothing is kept but in f.
+    Stops at whatever is not that simple, without consuming it. Returns what `scan` says of that,
+    plus eight times how many messages were handed over; so _MESSAGE is one whose subscription is
+    gone, or is not `direct`. A handler may do anything, also receive: nothing is kept but in f.
     """
     p = ptr32(f)
     count = 0
@@ -290,8 +316,9 @@ def dispatch(buf, f, lookup, msg) -> int:
 
 @micropython.native
 def attempt(client, data, at, n):
-    """One call of the transport: write n bytes of data from `at` on (how many it took); n 0: read into the view
-    `data` (how many came, 0 if it is closed, None for nothing); n -1: wait `at` ms, for room too if data is True.
+    """One call of the transport: write n bytes of data from `at` on (how many it took); n 0: read
+    into the view `data` (how many came, 0 if it is closed, None for nothing); n -1: wait `at` ms,
+    for room too if data is True.
 
     What it raises goes to the client, which says what to take for the answer.
     """
@@ -310,26 +337,27 @@ def attempt(client, data, at, n):
 def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     """Queue a message; True, or False (and `stats.dropped`) if it could not be.
 
-    subject: str or bytes, without wildcards. payload: bytes, bytearray, memoryview (of any item size:
-    its bytes), str or `Payload`; n: use its first n bytes only. reply: a subject. headers: a dict of
-    str (or of lists of str), or a ready block of bytes.
+    subject: str or bytes, without wildcards. payload: bytes, bytearray, memoryview (of any item
+    size: its bytes), str or `Payload`; n: use its first n bytes only. reply: a subject. headers: a
+    dict of str (or of lists of str), or a ready block of bytes.
     The next `poll()` sends it, with all that is queued by then; a full buffer is sent at once.
     Does not wait, and does not allocate (but for a str payload, a dict of headers, and subjects
     that are not ASCII); only a message larger than `tx_size` is sent here and now, piece by piece.
     ValueError: a bad subject or reply subject, a payload over the server's `max_payload`, headers
     the server does not know; nothing is sent then.
     """
-    kind = _type(payload)
-    if reply is None and headers is None and n == -1 and (kind is _bytes or kind is _bytearray):
-        kind = _type(subject)
-        if kind is _str or kind is _bytes:
-            while True:
-                done = encode(self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0)
-                if done > 0:
-                    return True
-                if done or not drained(self):
-                    break
-    rest = self._rest  # (a call with all of these would have a frame too large to be made without the heap)
+    if reply is None and headers is None and n == -1:
+        kind = _type(payload)
+        while kind is _bytes or kind is _bytearray:
+            done = encode(
+                self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0
+            )
+            if done > 0:
+                return True
+            if done or not drained(self):
+                break
+    # (A call with all of these would have a frame too large to be made without the heap.)
+    rest = self._rest
     rest[0] = subject
     rest[1] = reply
     rest[2] = headers
@@ -342,14 +370,18 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
 def encode_rest(nc):
     """`encode` what `arguments.publish` has put together."""
     rest = nc._rest
-    return encode(nc._f, nc._tx, rest[0], rest[6], rest[5], rest[3], rest[4], rest[1], rest[2], rest[7])
+    return encode(
+        nc._f, nc._tx, rest[0], rest[6], rest[5], rest[3], rest[4], rest[1], rest[2], rest[7]
+    )
 
 
 # Sending.
 
 
 def push(nc, data, at, n):
-    """Hand the transport up to n bytes of data from `at` on, as the window allows; return how many it took."""
+    """Hand the transport up to n bytes of data from `at` on, as the window allows; return how many
+    it took.
+    """
     w = nc._window
     if w is not None:
         n = min(n, w.size - w.out - w.COST)
@@ -388,7 +420,7 @@ def drained(nc):
 
 
 def control(nc, line):
-    """Queue a control line (bytes); False if there is no room. PING and PONG may use the reserve."""
+    """Queue a control line (bytes); False: there is no room. PING and PONG may use the reserve."""
     f = nc._f
     n = len(line)
     if f[QUEUED] + n > nc.tx_size + (0 if n > 6 else _RESERVE):
@@ -411,24 +443,35 @@ def ping(nc):
 
 
 def exchange(nc, wait):
-    """Send what is queued, wait at most so many ms for something to come, act on it; return how many messages came."""
-    f = nc._f
+    """Send what is queued, wait at most so many ms for something to come, act on it; return how
+    many messages came.
+    """
+    f, w = nc._f, nc._window
     if f[QUEUED]:
         write(nc)
+    if w is not None:
+        w.handler = True  # one may be called
     n = dispatch_all(nc) if f[POS] < f[END] else 0  # what came before a handler raised
     if wait > 0 and n == 0 and nc._broken is None:
-        attempt(nc, f[QUEUED] > 0 or nc._chunk != b"", wait, -1)
-    return n + receive(nc)
+        attempt(
+            nc,
+            (f[QUEUED] > 0 or nc._chunk != b"") and (w is None or w.out + w.COST < w.size),
+            wait,
+            -1,
+        )
+    n += receive(nc, f)
+    if w is not None:
+        w.handler = False
+    return n
 
 
-def receive(nc):
+def receive(nc, f):
     """Read and dispatch, a few buffers at most; return how many messages came."""
-    f, rx = nc._f, nc._rx
     n, rounds = 0, 8
     while rounds and not nc._deaf:
-        i = make_room(rx, f)
+        i = make_room(nc._rx, f)
         if i > 8:
-            if nc.feature("tidy").shorten(rx, f):
+            if nc.feature("tidy").shorten(nc._rx, f):
                 continue
             _wrong(nc)
             break
@@ -438,7 +481,7 @@ def receive(nc):
                 nc.end("closed by the server")
             break
         f[END] += i
-        rounds = rounds - 1 if f[END] + 1 == len(rx) else 0
+        rounds = rounds - 1 if f[END] == 9 * f[_STEP] else 0
         n += dispatch_all(nc)
     return n
 
@@ -463,7 +506,8 @@ def dispatch_all(nc):
     return n
 
 
-# These return 1 for a message that was handled, 0 for anything else, -1: there is no more to be done.
+# These return 1 for a message that was handled, 0 for anything else, -1: there is no more to be
+# done.
 
 
 def _message(nc, kind):
@@ -518,7 +562,9 @@ def shift(f, n):
 
 
 def _go_on(nc):
-    """In the middle of a message that is larger than the buffer: the next fragment of it, or its end."""
+    """In the middle of a message that is larger than the buffer: the next fragment of it, or its
+    end.
+    """
     f, sub = nc._f, nc._fragments
     n = f[END] - f[POS]
     if f[_LEFT] > 2:
@@ -579,14 +625,18 @@ def _short(nc, rx, end):
     at = nc._f[POS]
     nc._f[POS] = end
     word = 0
-    while rx[at] > 32 and word < 0x1000000:
+    while rx[at] > 32 and word < 0x10000:  # the first three letters: four need the heap
         word = word << 8 | rx[at] | 32
         at += 1
-    if not end or rx[end - 2] != 13 or at + 2 != end and rx[at] != 32 and rx[at] != 9:
+    if word != 0x2B6F6B and rx[at] | 32 == 103:
+        at += 1
+    elif word != 0x2B6F6B:
         word = 0
-    if word == 0x70696E67:
+    if not end or rx[end - 2] != 13 or (at + 2 != end and rx[at] != 32 and rx[at] != 9):
+        word = 0
+    if word == 0x70696E:
         nc._pong = nc._todo = True
-    elif word == 0x706F6E67:
+    elif word == 0x706F6E:
         nc._pongs += 1
         nc._silent = 0
         if nc._window is not None:
@@ -604,7 +654,9 @@ def _wrong(nc):
 
 
 def cut(f, end):
-    """Nothing is left of the control line at hand beyond `end`: its message will be skipped. False: it is endless."""
+    """Nothing is left of the control line at hand beyond `end`: its message will be skipped.
+    False: it is endless.
+    """
     f[_CUT] += f[END] - end
     f[END] = end
     f[_LIMIT] = 0
@@ -612,7 +664,9 @@ def cut(f, end):
 
 
 def piece(rx, f):
-    """Consume what has come of a line, and return it, bytes: what follows belongs to it up to LF. Allocates."""
+    """Consume what has come of a line, and return it, bytes: what follows belongs to it up to LF.
+    Allocates.
+    """
     at = f[POS]
     end = rx.find(b"\n", at, f[END]) + 1
     f[_LEFT] = 0 if end else -1
@@ -639,7 +693,8 @@ def positions(rx_size):
 class Stats:
     """Counters, from 0 when the client was made; also by subscript.
 
-    in_msgs, in_bytes: given to handlers, payload only. out_msgs, out_bytes: queued, with headers. (They wrap at 2**30.)
+    in_msgs, in_bytes: given to handlers, payload only. out_msgs, out_bytes: queued, with headers.
+    (They wrap at 2**30.)
     reconnects: connections after the first. dropped: messages not queued, not sent before
     `close()`, or without a handler. oversize: messages skipped, being larger than `rx_size`.
     """
@@ -664,13 +719,15 @@ class Stats:
 
 
 class Msg:
-    """The message that a handler is given; there is one per client, and the next message takes its place.
+    """The message that a handler is given; there is one per client, and the next message takes its
+    place.
 
-    `buffer[start:end]` is the payload, or with `chunked=True` the fragment of it at `offset`; `size`: bytes
-    of that; `total`: bytes of the whole payload; `last`: whether this is the last fragment; `sid`: the
-    subscription's number. None of these allocates, nor does what follows; `msg_extras.py`, which is loaded when it is
-    used, has more: `token_equals(i, b)`, `header_equals(name, value)`, `to_int()`, `copy_into(buf, start=0)`; and
-    what allocates: `subject`, `reply`, `data`, `text`, `headers`, `status`, `json()`, and `copy()`, which lasts.
+    `buffer[start:end]` is the payload, or with `chunked=True` the fragment of it at `offset`;
+    `size`: bytes of that; `total`: bytes of the whole payload; `last`: whether this is the last
+    fragment; `sid`: the subscription's number. None of these allocates, nor does what follows;
+    `msg_extras.py`, which is loaded when it is used, has more: `token_equals(i, b)`,
+    `header_equals(name, value)`, `to_int()`, `copy_into(buf, start=0)`; and what allocates:
+    `subject`, `reply`, `data`, `text`, `headers`, `status`, `json()`, and `copy()`, which lasts.
     What is compared with may be bytes, or str (slower).
     """
 
@@ -711,11 +768,21 @@ class Msg:
         """Publish to the reply subject, as `Client.publish`; False also if there is none."""
         if self._f[_REPLY] == self._f[_REPLY_END]:
             return False
-        return self.nc.publish(self.buffer, payload, None, headers, n)  # which stands for the reply subject
+        return self.nc.publish(
+            self.buffer, payload, b"", headers, n
+        )  # which stands for the reply subject
 
 
-# Where in the array a message's parts are, for `msg_extras.py`; each of the second six has its end behind it.
-FIELDS = {"start": _START, "end": _STOP, "size": _SIZE, "offset": _OFFSET, "total": _TOTAL, "sid": _SID}
+# Where in the array a message's parts are, for `msg_extras.py`; each of the second six has its end
+# behind it.
+FIELDS = {
+    "start": _START,
+    "end": _STOP,
+    "size": _SIZE,
+    "offset": _OFFSET,
+    "total": _TOTAL,
+    "sid": _SID,
+}
 PARTS = (_SUBJECT, _REPLY, _HEAD, _START, _NAME, _VALUE, _SID)
 
 

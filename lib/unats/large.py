@@ -1,7 +1,9 @@
-"""Publishing what `publish` found no room for: a message that is larger than the transmit buffer, or a mistake.
+"""Publishing what `publish` found no room for: a message that is larger than the transmit buffer,
+or a mistake.
 
-`publish` leaves subject, reply subject, headers, payload, its size and that of the subject in `nc._rest`, calls `begin`, queues the
-control line, and calls `send`, which sends the rest from where it lies. Once loaded, nothing here allocates.
+`publish` leaves subject, reply subject, headers, payload, its size and that of the subject in
+`nc._rest`, calls `begin`, queues the control line, and calls `send`, which sends the rest from
+where it lies. Once loaded, nothing here allocates.
 """
 
 from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, drained, ping, push
@@ -9,20 +11,36 @@ from .subjects import check_subject
 
 
 def begin(nc):
-    """Send what is queued; whether a large message may go now. Waits. ValueError: larger than the server takes, or no subject.
+    """Send what is queued; whether a large message may go now. Waits. ValueError: larger than the
+    server takes, or no subject.
 
-    With a window (see `unats.window`) that has no room for it at the moment: not now, False.
+    With a window (see `unats.window`) it waits for room there, and so receives, unless a handler
+    publishes it.
     """
     n = _check(nc, nc._rest)
-    if not nc.connected:
+    return nc.connected and (nc._window is None or _make_way(nc, nc._window, n)) and _sent(nc)
+
+
+def _make_way(nc, w, n):
+    """Wait until the window has room for n bytes: no PING can go, and so no PONG come, in the
+    middle of a message.
+    """
+    if not w.fits(n, 0):
+        nc.last_error = nc.connection().error(
+            "Error", "message of %d bytes: too large for this board, send it in parts" % n
+        )
         return False
-    w = nc._window
-    if w is not None:
+    rest, nc._rest = nc._rest, [None] * 8  # handlers may publish
+    until = nc.deadline(nc.connect_timeout_ms)
+    while nc.connected and (nc._f[QUEUED] or not w.fits(n)):
         drained(nc)
-        if nc._f[QUEUED] or not w.fits(n):
-            ping(nc)  # so that there will be room
-            return False
-    return _sent(nc)
+        if w.tail > 0:
+            ping(nc)
+        if nc.left(until) == 0 or w.handler:
+            break
+        nc.poll(min(nc.left(until), 20))
+    nc._rest = rest
+    return nc.connected and nc._f[QUEUED] == 0 and w.fits(n)
 
 
 def _check(nc, rest):
@@ -30,7 +48,9 @@ def _check(nc, rest):
     body = rest[4] + len(rest[2])
     line = rest[5] + len(rest[1]) + 36
     if nc._f[ROOM] and body > nc._f[MAX_PAYLOAD]:
-        raise ValueError("payload: larger than the server's max_payload, %d bytes" % nc.server.max_payload)
+        raise ValueError(
+            "payload: larger than the server's max_payload, %d bytes" % nc.server.max_payload
+        )
     if not nc.connected:
         if rest[0] is not nc._rx:
             check_subject(rest[0])
@@ -44,7 +64,9 @@ def _check(nc, rest):
 
 
 def send(nc):
-    """Send the rest, behind the control line; whether that went. If it fails in the middle the connection ends."""
+    """Send the rest, behind the control line; whether that went. If it fails in the middle the
+    connection ends.
+    """
     done = False
     try:
         done = _send(nc)
@@ -94,9 +116,4 @@ def _wait(nc, until):
         nc.end("it takes nothing more", "Timeout")
     if nc.connected:
         attempt(nc, True, 100, -1)
-        w = nc._window
-        if w is not None and nc._rest[7] > 1 and w.out + w.COST >= w.size:
-            # No PONG can come in the middle of a message: one larger than the window has to go at this pace.
-            w.out -= w.size >> 1
-            w.tail = min(w.tail, w.out)
     return nc.connected

@@ -1,4 +1,5 @@
-"""What a `Msg` has beside the little that is always there: see `kernels.Msg`. Loaded when it is first used.
+"""What a `Msg` has beside the little that is always there: see `kernels.Msg`. Loaded when it is
+first used.
 
 Nothing here raises because bytes are not UTF-8: what is not is replaced by U+FFFD.
 """
@@ -53,7 +54,9 @@ def token_equals(self, i, token):
 
 
 def header_equals(self, name, value):
-    """Whether there is such a header (names count in the case as sent; blanks and tabs around values do not)."""
+    """Whether there is such a header (names count in the case as sent; blanks and tabs around
+    values do not).
+    """
     at = _next_header(self, 0)
     while at:
         if _is(self, _NAME, name) and _is(self, _VALUE, value):
@@ -63,7 +66,9 @@ def header_equals(self, name, value):
 
 
 def to_int(self):
-    """The payload as a decimal number, `-12` or `34`; ValueError if it is none. Allocates beyond 30 bits."""
+    """The payload as a decimal number, `-12` or `34`; ValueError if it is none. Allocates beyond
+    30 bits.
+    """
     at, end = self._f[_START], self._f[_START + 1]
     sign = 1
     if at < end and self.buffer[at] == 45:
@@ -120,7 +125,9 @@ def _is(msg, i, other):
 
 
 def _next_header(msg, at):
-    """Read the header line at `at` (0: the first): where the next one begins, or 0: there are no more. See ADR-4."""
+    """Read the header line at `at` (0: the first): where the next one begins, or 0: there are no
+    more. See ADR-4.
+    """
     f = msg._f
     if at == 0:
         at = msg.buffer.find(b"\r\n", f[_HEAD], f[_HEAD + 1]) + 2
@@ -165,7 +172,9 @@ class _Copy(Msg):
 def copy(self):
     """A `Msg` with a buffer of its own, which stays valid."""
     f = array("i", self._f)
-    twin = _Copy(self.nc, bytes(memoryview(self.buffer)[f[_SUBJECT] : f[_HEAD + 1]]) + self.data, f)
+    twin = _Copy(
+        self.nc, bytes(memoryview(self.buffer)[f[_SUBJECT] : f[_HEAD + 1]]) + self.data, f
+    )
     shift(f, f[_SUBJECT])
     f[_START] = f[_HEAD + 1]
     f[_START + 1] = len(twin.buffer)

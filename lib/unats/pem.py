@@ -8,7 +8,8 @@ _DASHES = b"-----"
 
 
 def blocks(data, label, what):
-    """The DER of each block in PEM text (bytes) whose label ends so, b"CERTIFICATE" or b"PRIVATE KEY".
+    """The DER of each block in PEM text (bytes) whose label ends so, b"CERTIFICATE" or b"PRIVATE
+    KEY".
 
     Others, as EC PARAMETERS, are passed over. `what` is named in a ValueError: there is no such
     block, or it is encrypted or damaged.

@@ -1,10 +1,14 @@
-"""What viper's pointers are in the plain flavour, where the kernels run as bytecode: the buffer itself."""
+"""What viper's pointers are in the plain flavour, where the kernels run as bytecode: the buffer
+itself.
+"""
 
 _spread = bytearray(256)
 
 
 def ptr8(buf):
-    """The buffer; a str, which has no bytes then, is spread out in another (allocates above 256 characters)."""
+    """The buffer; a str, which has no bytes then, is spread out in another (allocates above 256
+    characters).
+    """
     if not isinstance(buf, str):
         return buf
     n = len(buf)

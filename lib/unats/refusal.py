@@ -25,7 +25,8 @@ def event(nc, line):
 def read(text, subscriptions):
     """The error of an -ERR (bytes), and whether the connection goes on.
 
-    Of a permissions violation it knows the operation, the subject, and which of the subscriptions it is.
+    Of a permissions violation it knows the operation, the subject, and which of the subscriptions
+    it is.
     """
     text = "".join([chr(c) if 31 < c < 127 else "?" for c in text[:512].strip(b"-ER \t\r\n'")])
     if text.lower().split(" ", 1)[0] in ("authorization", "authentication", "user", "account"):

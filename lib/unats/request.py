@@ -1,4 +1,6 @@
-"""Requests: one inbox for all of them, `<inbox_prefix>.<random>.*`, whose last token is the request's."""
+"""Requests: one inbox for all of them, `<inbox_prefix>.<random>.*`, whose last token is the
+request's.
+"""
 
 from micropython import const
 
@@ -19,7 +21,8 @@ def request(nc, *arguments):
 
 
 class Request:
-    """One that is outstanding: `handler(msg)` is to be called up to `left` times until `until`; below 0 `left` is no limit.
+    """One that is outstanding: `handler(msg)` is to be called up to `left` times until `until`;
+    below 0 `left` is no limit.
 
     Without a handler somebody waits for `result`: a message, None, or an Error.
     """
@@ -58,7 +61,9 @@ class Requests:
         if handler is not None:
             if not callable(handler):
                 raise ValueError("handler: give a function of one argument, the message or None")
-            return self._start(subject, payload, headers, timeout_ms, handler, max_msgs) is not None
+            return (
+                self._start(subject, payload, headers, timeout_ms, handler, max_msgs) is not None
+            )
         return self._wait(subject, payload, headers, timeout_ms)
 
     def _start(self, subject, payload, headers, timeout_ms, handler, max_msgs):
@@ -84,14 +89,16 @@ class Requests:
         """Publish a request and poll until it is answered; return the reply."""
         nc = self._nc
         skipped = self._inbox.dropped
-        request = self._start(subject, payload, headers, timeout_ms, None, 1) if nc.connected else None
+        request = (
+            self._start(subject, payload, headers, timeout_ms, None, 1) if nc.connected else None
+        )
         if request is None:
             if nc.connected:
                 raise Error("request: the transmit buffer is full")
             raise NotConnected("request: not connected")
         try:
             while request.result is request:
-                nc.poll(min(nc.left(request.until), 50))  # it is told of a lost connection between
+                nc.poll(nc.left(request.until))
         finally:  # also when a handler raises
             self._drop(request)
         msg = request.result
@@ -115,7 +122,7 @@ class Requests:
         for request in self._pending:
             if msg.token_equals(self._token_at, request.token):
                 request.left -= 1
-                if request.left == 0 or msg.status == 503 and not msg.size:
+                if request.left == 0 or (msg.status == 503 and not msg.size):
                     self._drop(request)
                 if request.handler is None:
                     request.result = msg.copy()
@@ -125,23 +132,26 @@ class Requests:
         self._nc.stats.dropped += 1  # too late, or one too many
 
     def _on_refusal(self, error):
-        """The server refuses a subject: a request there that waits fails with that; one with a handler has no reply."""
+        """The server refuses a subject: a request there that waits fails with that; one with a
+        handler has no reply.
+        """
         for request in self._pending[:] if error.operation == "publish" else ():
             if request.subject == error.subject:
                 self._drop(request)
                 request.finish(error)
 
     def _expire(self):
-        """A turn of the client: end those whose time is up, or whose connection is gone; ms until the next one's is."""
+        """A turn of the client: end those whose time is up, or whose connection is gone; in how
+        many ms the next one's is (0: one has ended, `poll` is not to wait).
+        """
         nc = self._nc
         soonest = _FOREVER
         i = 0
         while i < len(self._pending):
             left = nc.left(self._pending[i].until) if nc.connected else 0
             if left == 0:
-                self._pending.pop(i).finish(None)
-                i = 0
-                soonest = _FOREVER
+                self._pending.pop(i).finish(None)  # which may call this, or add others
+                i = soonest = 0
             else:
                 soonest = min(left, soonest)
                 i += 1

@@ -1,4 +1,5 @@
-"""Servers: their addresses, when to try which, what they say of themselves (INFO), what is said to them (CONNECT).
+"""Servers: their addresses, when to try which, what they say of themselves (INFO), what is said to
+them (CONNECT).
 
 Loaded with `connection.py`. All of this allocates.
 """
@@ -15,7 +16,8 @@ __version__ = "0.2.0"
 
 
 def read_url(text):
-    """The `Server` of `[nats://|tls://][user[:password]@]host[:port]`, an IPv6 address in brackets, blanks around it.
+    """The `Server` of `[nats://|tls://][user[:password]@]host[:port]`, an IPv6 address in
+    brackets, blanks around it.
 
     ValueError: what is wrong with it, quoting nothing: it may be credentials at the wrong place.
     """
@@ -37,7 +39,7 @@ def read_url(text):
     if i >= 0 and "]" not in address[i:]:
         address, port = address[:i], address[i + 1 :]
     name = address[1:-1] if address[:1] == "[" and address[-1:] == "]" else address
-    if not name or ":" in name and name is address:
+    if not name or (":" in name and name is address):
         raise ValueError("server URL: a host[:port] must follow nats:// and user:password@")
     for c in name:
         if c <= " " or c > "~" or c in "/?#[]@,\\\t\r\n":
@@ -61,7 +63,9 @@ def _unquote(text):
 
 
 def read_urls(servers):
-    """The `Server`s of one URL, several with commas between them, or a list of such. ValueError: see there."""
+    """The `Server`s of one URL, several with commas between them, or a list of such. ValueError:
+    see there.
+    """
     if isinstance(servers, str):
         servers = (servers,)
     found = []
@@ -81,18 +85,21 @@ def is_address(host):
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def prepare(nc, servers, tls, name, auth, flag):
-    """The rest of the client's constructor: check the arguments, and set the state. ValueError, in words."""
+def _check_options(nc, name, auth, flag):
     for limit in (
-        ("rx_size", nc.rx_size, 64), ("tx_size", nc.tx_size, 64), ("ping_interval_ms", nc.ping_interval_ms, 1),
-        ("max_pings_out", nc.max_pings_out, 1), ("connect_timeout_ms", nc.connect_timeout_ms, 1),
-        ("reconnect_wait_ms", nc.reconnect_wait_ms, 0), ("reconnect_max_wait_ms", nc.reconnect_max_wait_ms, 0),
+        ("rx_size", nc.rx_size, 64), ("tx_size", nc.tx_size, 64),
+        ("ping_interval_ms", nc.ping_interval_ms, 1), ("max_pings_out", nc.max_pings_out, 1),
+        ("connect_timeout_ms", nc.connect_timeout_ms, 1),
         ("max_reconnects", nc.max_reconnects, -1),
+        ("reconnect_wait_ms", nc.reconnect_wait_ms, 0),
+        ("reconnect_max_wait_ms", nc.reconnect_max_wait_ms, 0),
     ):  # fmt: skip
         check(*limit)
     for value in flag + (nc.randomize, nc.ignore_discovered_servers):
         if type(value) is not bool:
-            raise ValueError("echo, verbose, pedantic, randomize, ignore_discovered_servers: give True or False")
+            raise ValueError(
+                "echo, verbose, pedantic, randomize, ignore_discovered_servers: give True or False"
+            )
     if nc.auth is not None and auth != (None, None, None):
         raise ValueError("auth: give no user, password and token beside it")
     for what, call in ("auth", nc.auth), ("on_event", nc.on_event):
@@ -101,13 +108,20 @@ def prepare(nc, servers, tls, name, auth, flag):
     for text in auth + (name,):
         if text is not None:
             quoted(text)  # ValueError
+
+
+def prepare(nc, servers, tls, name, auth, flag):
+    """The rest of the client's constructor: check the arguments, and set the state. ValueError, in
+    words.
+    """
+    _check_options(nc, name, auth, flag)
     nc.inbox_prefix = check_subject(nc.inbox_prefix, False, "inbox_prefix")
     nc._servers = read_urls(servers)
     nc.current = nc._servers[0]
-    nc._failures = 0  # in a row
-    # Which server is next; rounds of all of them, and at which failure the next one ends; how many servers were given
-    # (the others were discovered, and may go again); whether the next attempt is to be with the next server.
-    nc._order = [0, 0, 0, len(nc._servers), True]
+    # Which server is next; rounds of all of them, and at which failure the next one ends; how many
+    # servers were given (the others were discovered, and may go again); whether the next attempt
+    # is to be with the next server; failures in a row.
+    nc._order = [0, 0, 0, len(nc._servers), True, 0]
     shuffle(nc, 0)
     secure = tls is not None
     for server in nc._servers:
@@ -126,8 +140,9 @@ def prepare(nc, servers, tls, name, auth, flag):
 
         nc._window = Window(nc.transport.window, nc.tx_size)
     nc._options = (
-        ("verbose", flag[1]), ("pedantic", flag[2]), ("echo", flag[0]), ("name", name), ("lang", "micropython"),
-        ("version", __version__), ("protocol", 1), ("tls_required", hasattr(nc.transport, "secure")),
+        ("verbose", flag[1]), ("pedantic", flag[2]), ("echo", flag[0]), ("name", name),
+        ("lang", "micropython"), ("version", __version__), ("protocol", 1),
+        ("tls_required", hasattr(nc.transport, "secure")),
     ), auth  # fmt: skip
     nc._f, step = positions(nc.rx_size)
     nc._rx = bytearray(9 * step + 1)
@@ -148,13 +163,15 @@ def prepare(nc, servers, tls, name, auth, flag):
     nc._phase = 1  # not connected, nor trying: see connection.py; 0 is up
     nc._deadline = 0  # IDLE: of the next attempt; until UP: of this one; UP: of the next PING
     nc._settled = None  # when a connection counts as good; None: it does
-    nc._deaf = True  # nothing is read: not connected, or what has come is not what the protocol allows
+    nc._deaf = True  # nothing is read: not connected, or what has come is not protocol
     nc._broken = nc._refusal = None  # why the connection ends; its last -ERR
-    nc._todo = True  # something beside reading, writing and waiting is to be done in the next turn:
+    # something beside reading, writing and waiting is to be done in the next turn:
+    nc._todo = True
     nc._pong = nc._due = False  # ... PONG, or subscriptions, are to be queued;
     nc._pings = nc._pongs = nc._silent = 0
     nc._chunk = nc._text = b""  # what goes out before all else; what has come of INFO or -ERR
-    nc._chunks = nc._fragments = None  # what is behind the former; the subscription of a message in fragments
+    # what is behind the former; the subscription of a message in fragments
+    nc._chunks = nc._fragments = None
 
 
 def check(name, value, n):
@@ -175,7 +192,9 @@ def check_subscription(nc, subject, handler, queue, max_msgs):
 
 
 def give_back(nc):
-    """Unload what is used to connect only, where a file of bytecode brings it back when it is needed."""
+    """Unload what is used to connect only, where a file of bytecode brings it back when it is
+    needed.
+    """
     if nc._phase == 0 and __file__.endswith(".mpy"):
         package = sys.modules["unats"]
         for name in ("connection", "servers", "refusal", "discover", "subjects"):
@@ -200,12 +219,14 @@ def next_server(nc):
 
 
 def wait_ms(nc):
-    """Milliseconds until the next attempt: none within a round of all servers, growing ones after each.
+    """Milliseconds until the next attempt: none within a round of all servers, growing ones after
+    each.
 
-    Half of it is random. How long a round is was settled when it began: what servers announce meanwhile
-    can not put off the wait at its end.
+    Half of it is random. How long a round is was settled when it began: what servers announce
+    meanwhile can not put off the wait at its end.
     """
-    failures, servers, order = nc._failures, len(nc._servers), nc._order
+    order = nc._order
+    failures, servers = order[5], len(nc._servers)
     if failures <= 1:
         order[1], order[2] = 0, servers
     if not 0 < order[2] <= failures:
@@ -222,13 +243,14 @@ def read_info(server, text):
         fields = loads(text)
         server.ldm, server.connect_urls = False, ()
         for key in (
-            "server_name", "version", "nonce", "max_payload", "client_id", "headers", "jetstream", "ldm",
-            "tls_required", "tls_available", "connect_urls",
+            "server_name", "version", "nonce", "max_payload", "client_id", "headers", "jetstream",
+            "ldm", "tls_required", "tls_available", "connect_urls",
         ):  # fmt: skip
             value = fields.get(key)
             name = "name" if key == "server_name" else key
-            if type(value) is type(getattr(Info, name)) or key == "connect_urls" and type(value) is list:
-                setattr(server, name, value)
+            wanted = list if key == "connect_urls" else type(getattr(Info, name))
+            if type(value) is wanted:
+                setattr(server, name, value[:16] if wanted is list else value)
     except (ValueError, AttributeError, RuntimeError):  # no JSON, no object, too deep
         from .errors import ProtocolError
 
@@ -236,14 +258,18 @@ def read_info(server, text):
 
 
 def quoted(value):
-    """A JSON string, the same on every port, of str or bytes. ValueError: it can be none; quotes nothing."""
+    """A JSON string, the same on every port, of str or bytes. ValueError: it can be none; quotes
+    nothing.
+    """
     try:
         text = value if isinstance(value, str) else bytes(memoryview(value)).decode()
     except (ValueError, TypeError):
         text = "\0"  # what was raised quotes some of it
     for c in text:
         if c < " " or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF:
-            raise ValueError("name and credentials: give str or bytes, UTF-8 without control characters")
+            raise ValueError(
+                "name and credentials: give str or bytes, UTF-8 without control characters"
+            )
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

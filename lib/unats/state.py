@@ -2,8 +2,9 @@
 
 
 class Server:
-    """A server: its `host` and `port`, `user` and `password` of its URL (or None), whether `tls`; `addresses` of the
-    host that are still to be tried; `tls_name`, whom its certificate names, if only its address is known.
+    """A server: its `host` and `port`, `user` and `password` of its URL (or None), whether `tls`;
+    `addresses` of the host that are still to be tried; `tls_name`, whom its certificate names, if
+    only its address is known.
     """
 
     tls_name = None
@@ -17,7 +18,7 @@ class Server:
 
 
 class Info:
-    """What the server said of itself in INFO; also by subscript. Zero, False or empty: not said."""
+    """What the server said of itself in INFO; also by subscript. Zero, False, empty: not said."""
 
     name = version = nonce = ""
     max_payload = client_id = 0
@@ -43,13 +44,16 @@ class Subscription:
         self.direct = None if max_msgs else handler  # for messages that need only be counted
         self.chunked = chunked
         self.max_msgs = max_msgs
-        self.received = self.dropped = self.before = 0  # before: messages had before this connection
+        # the latter: messages had before this connection
+        self.received = self.dropped = self.offset = 0
         self.error = None
         self.told = 0  # 1: this connection's server has it; 2: and knows all of it
         self.nc = nc
 
     def unsubscribe(self, max_msgs=0):
-        """End it now, or once it has had max_msgs messages in all. Allocates. ValueError: max_msgs."""
+        """End it now, or once it has had max_msgs messages in all. Allocates. ValueError:
+        max_msgs.
+        """
         from .servers import check
 
         check("max_msgs", max_msgs, 0)
@@ -68,8 +72,12 @@ class Subscription:
         line = ""
         if self.told == 0:
             self.error = None  # another server, or other permissions, may take it
-            self.before = self.received + self.dropped
-            line = "SUB %s %s%d\r\n" % (self.subject, self.queue + " " if self.queue else "", self.sid)
+            self.offset = self.received + self.dropped
+            line = "SUB %s %s%d\r\n" % (
+                self.subject,
+                self.queue + " " if self.queue else "",
+                self.sid,
+            )
         if self.max_msgs:
-            line += "UNSUB %d %d\r\n" % (self.sid, self.max_msgs - self.before)
+            line += "UNSUB %d %d\r\n" % (self.sid, self.max_msgs - self.offset)
         return line.encode()

@@ -2,19 +2,26 @@
 
 
 def check_subject(text, wild=False, what="subject"):
-    """The subject as str. Allocates. ValueError: it is none; `what` is named then. Source: NATS protocol, subject names.
+    """The subject as str. Allocates. ValueError: it is none; `what` is named then. Source: NATS
+    protocol, subject names.
 
     wild: allow wildcards, a token `*`, and `>` as the last one.
     """
     try:
         text = text if isinstance(text, str) else bytes(text).decode()
         tokens = text.split(".")
-        good = min(text) > " " and "" not in tokens and (wild or "*" not in tokens and ">" not in tokens)
+        good = (
+            min(text) > " "
+            and "" not in tokens
+            and (wild or ("*" not in tokens and ">" not in tokens))
+        )
         for c in text:
             good = good and c != "\x7f" and not 0xD800 <= ord(c) <= 0xDFFF
         good = good and ">" not in tokens[:-1]
     except (TypeError, ValueError):
         good = False
     if not good:
-        raise ValueError("%s: no spaces, empty tokens, misplaced wildcards; str, or bytes of UTF-8" % what)
+        raise ValueError(
+            "%s: no spaces, empty tokens, misplaced wildcards; str, or bytes of UTF-8" % what
+        )
     return text

@@ -1,7 +1,7 @@
 """TCP, without ever waiting but in `wait` and in name resolution.
 
-A transport is any object with the methods of `Tcp` (but `resolve`); TLS, a UART and the scripted one in
-the tests are the same to the client.
+A transport is any object with the methods of `Tcp` (but `resolve`); TLS, a UART and the scripted
+one in the tests are the same to the client.
 """
 
 import errno
@@ -14,11 +14,13 @@ import usocket
 class Tcp:
     """A TCP connection. Once it is open, nothing here allocates but what the platform does.
 
-    `readinto(buf)`: how many bytes came to the start of buf, None for nothing now, 0 when closed. `write(buf, off, n)`:
-    how many of n bytes of buf from off on were taken, or None. OSError. Both are the socket's own.
+    `readinto(buf)`: how many bytes came to the start of buf, None for nothing now, 0 when closed.
+    `write(buf, off, n)`: how many of n bytes of buf from off on were taken, or None. OSError. Both
+    are the socket's own.
     """
 
-    # Bytes that may be with the network stack and not yet confirmed by a PONG, each write counting 96 more;
+    # Bytes that may be with the network stack and not yet confirmed by a PONG, each write counting
+    # 96 more;
     # 0: any number. On the RP2040 a write blocks for 10 s when lwIP's heap of 8,000 bytes is full.
     window = 3000 if sys.platform == "rp2" else 0
 
@@ -28,11 +30,15 @@ class Tcp:
         self._flags = 0
 
     def resolve(self, host, port):
-        """All addresses of a host, each to be given to `open` in the place of it. Blocks. OSError: no such name."""
+        """All addresses of a host, each to be given to `open` in the place of it. Blocks. OSError:
+        no such name.
+        """
         return usocket.getaddrinfo(host, port, 0, usocket.SOCK_STREAM)
 
     def open(self, host, port):
-        """Start connecting to host (name, address, or what `resolve` gave) and port; return at once. OSError."""
+        """Start connecting to host (name, address, or what `resolve` gave) and port; return at
+        once. OSError.
+        """
         self.close()
         address = self.resolve(host, port)[0] if isinstance(host, str) else host
         self._sock = sock = usocket.socket(address[0], usocket.SOCK_STREAM)

@@ -1,10 +1,14 @@
-"""Control lines in a form that nats-server does not send, but the protocol allows; and endless ones."""
+"""Control lines in a form that nats-server does not send, but the protocol allows; and endless
+ones.
+"""
 
 from .kernels import END, POS, cut
 
 
 def tidy(rx, f):
-    """Write the control line at f[POS] anew, in the usual form; whether that changed anything. Allocates."""
+    """Write the control line at f[POS] anew, in the usual form; whether that changed anything.
+    Allocates.
+    """
     at = f[POS]
     end = rx.find(b"\n", at, f[END]) + 1
     line = bytes(rx[at:end])
@@ -14,7 +18,12 @@ def tidy(rx, f):
     for c in line[:-2]:
         if c < 32 and c != 9:
             return False
-    if usual == line or line[-2:] != b"\r\n" or not words[0] in (b"MSG", b"HMSG") or len(usual) > len(line):
+    if (
+        usual == line
+        or line[-2:] != b"\r\n"
+        or words[0] not in (b"MSG", b"HMSG")
+        or len(usual) > len(line)
+    ):
         return False
     rx[end - len(usual) : end] = usual
     f[POS] = end - len(usual)
@@ -22,7 +31,9 @@ def tidy(rx, f):
 
 
 def shorten(rx, f):
-    """The buffer is full of one control line: cut its fields, for its message will be skipped. False: it is endless."""
+    """The buffer is full of one control line: cut its fields, for its message will be skipped.
+    False: it is endless.
+    """
     start, end = f[POS], f[END]
     line = bytes(rx[start:end])
     fields = b" ".join([field[:32] for field in line.split()])

@@ -40,7 +40,8 @@ _SYSTEM = const(256)  # below: not of mbedTLS, but of the socket under it, often
 
 
 class Tls:
-    """How to speak TLS; for `Client(tls=...)`. Keeps nothing of a private key but in its SSLContext.
+    """How to speak TLS; for `Client(tls=...)`. Keeps nothing of a private key but in its
+    SSLContext.
 
     ca: the certificate (or several in one PEM) that the server's must be signed by.
     cert, key: the board's own certificate and private key, for servers that want one.
@@ -56,8 +57,16 @@ class Tls:
     """
 
     def __init__(
-        self, ca=None, *, cert=None, key=None, server_hostname=None, handshake_first=False,
-        handshake_timeout_ms=4000, insecure_skip_verify=False, context=None
+        self,
+        ca=None,
+        *,
+        cert=None,
+        key=None,
+        server_hostname=None,
+        handshake_first=False,
+        handshake_timeout_ms=4000,
+        insecure_skip_verify=False,
+        context=None,
     ):
         if handshake_timeout_ms < 1:
             raise ValueError("tls: handshake_timeout_ms must be at least 1")
@@ -80,7 +89,7 @@ def _context(ca, cert, key, insecure):
     """The SSLContext; everything that can be wrong with certificates and key is found here."""
     if (ca is None) != bool(insecure):
         raise ValueError(
-            "tls: give ca, the certificate to trust; to trust anybody, and only then, insecure_skip_verify=True"
+            "tls: give ca, the certificate to trust; insecure_skip_verify=True trusts anybody"
         )
     if (cert is None) != (key is None):
         raise ValueError("tls: give cert and key together")
@@ -104,7 +113,9 @@ def _load(load, ca):
         try:
             load(der)
         except ValueError:
-            raise ValueError("ca: not a certificate, or of a kind this port does not know") from None
+            raise ValueError(
+                "ca: not a certificate, or of a kind this port does not know"
+            ) from None
 
 
 def _load_own(context, cert, key):
@@ -141,7 +152,9 @@ def _ders(given, label, what):
 def secured(tls, transport, nc):
     """The transport for `Client(tls=...)`, to `nc.current`. ValueError: misuse."""
     if transport is not None:
-        raise ValueError("tls: it does not go over a transport of your own, which has to do that itself")
+        raise ValueError(
+            "tls: it does not go over a transport of your own, which has to do that itself"
+        )
     if hasattr(tls, "wrap_socket"):
         tls = Tls(context=tls)
     if not isinstance(tls, Tls):
@@ -225,7 +238,8 @@ class Secure(Tcp):
             return self._sock.readinto(buf)
 
     def write(self, buf, off, n):
-        """As `Tcp`; what was not taken has to be offered again, with as much as you like behind it.
+        """As `Tcp`; what was not taken has to be offered again, with as much as you like behind
+        it.
 
         For it may be encrypted already: mbedTLS sends that then, and believes that as many bytes
         have gone as it is offered.
@@ -311,7 +325,9 @@ class Secure(Tcp):
         return n
 
     def _alerted(self, error):
-        """Whether a socket that failed while writing has got an alert (RFC 5246, 7.2), not read yet."""
+        """Whether a socket that failed while writing has got an alert (RFC 5246, 7.2), not read
+        yet.
+        """
         record = bytearray(1)
         if getattr(error, "errno", 0) in _GONE:
             try:
@@ -322,7 +338,9 @@ class Secure(Tcp):
 
 
 class _Explains:
-    """`with explains:` around the platform's calls: an Error for what they raise. Allocates only then."""
+    """`with explains:` around the platform's calls: an Error for what they raise. Allocates only
+    then.
+    """
 
     def __init__(self, nc):
         self._nc = nc

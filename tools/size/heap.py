@@ -190,4 +190,5 @@ def loaded_modules(names, url):
     for dotted in done.stdout.split():
         name = dotted.replace(".", "/").removeprefix("unats").lstrip("/")
         found.add(name if name in names else f"{name}/__init__".lstrip("/"))
+    found.discard("pointers")  # what only bytecode needs in machine code's place
     return [name for name in names if name in found]

@@ -8,19 +8,21 @@
     UserJWT(jwt, seed)         UserCredentials(creds)      operator mode
     Callback(f)                f() returns any of these (or None), anew for every connection
 
-Seed, JWT and creds are bytes-like, or a str: the path of a file. A file is read at every connection,
-so that a renewed one is picked up, and what was read of it is overwritten afterwards. What is given as
-a bytearray is not copied: whoever gave it, or `wipe()`, overwrites it, and then it is of no more use.
-Out of reach are bytes objects, the file system's own buffers and the numbers that signing went through.
+Seed, JWT and creds are bytes-like, or a str: the path of a file. A file is read at every
+connection, so that a renewed one is picked up, and what was read of it is overwritten afterwards.
+What is given as a bytearray is not copied: whoever gave it, or `wipe()`, overwrites it, and then
+it is of no more use. Out of reach are bytes objects, the file system's own buffers and the numbers
+that signing went through.
 
 Each object is called by the client with the nonce of the server's INFO, and returns what to add to
-CONNECT, (key, value) pairs. A call allocates. What is wrong with the credentials is an AuthError that
-says what to do; it ends that attempt to connect and nothing else.
+CONNECT, (key, value) pairs. A call allocates. What is wrong with the credentials is an AuthError
+that says what to do; it ends that attempt to connect and nothing else.
 
-Signing happens inside `poll()`, which takes that much longer: on a 133 MHz board perhaps a second or
-two (not measured; `tools/bench_nkey.py` counts the operations). The watchdog's time must allow for it, and
-so must the server, which by default waits 2 s for CONNECT (`authorization { timeout: 10 }`). The
-arithmetic is loaded for that and released at once: it takes 24 KB of heap (64-bit words) meanwhile.
+Signing happens inside `poll()`, which takes that much longer: on a 133 MHz board perhaps a second
+or two (not measured; `tools/bench_nkey.py` counts the operations). The watchdog's time must allow
+for it, and so must the server, which by default waits 2 s for CONNECT
+(`authorization { timeout: 10 }`). The arithmetic is loaded for that and released at once: it takes
+24 KB of heap (64-bit words) meanwhile.
 """
 
 import gc
@@ -28,8 +30,8 @@ from hashlib import sha256
 
 from micropython import const
 
-from ..errors import AuthError
-from ..servers import quoted
+from unats.errors import AuthError
+from unats.servers import quoted
 
 _MAX_FILE = const(16384)  # a JWT must fit a control line of the server's, which is 4 KB by default
 _MAX_NONCE = const(128)  # a nats-server's has 15 characters
@@ -38,7 +40,8 @@ _SPACE = b" \t\r\n"
 
 
 def added(auth, nonce, fields):
-    """What `auth` adds to CONNECT's fields for a server's nonce. AuthError: it failed, or it changes what is there.
+    """What `auth` adds to CONNECT's fields for a server's nonce. AuthError: it failed, or it
+    changes what is there.
 
     Only an AuthError is told as it is: others may quote secrets.
     """
@@ -47,7 +50,9 @@ def added(auth, nonce, fields):
         names = [name for name, value in fields if value is not None]
         for key, value in pairs:
             if not isinstance(key, str) or not key.replace("_", "").isalpha() or key in names:
-                raise AuthError("auth: its keys must be names of CONNECT's fields that are not set otherwise")
+                raise AuthError(
+                    "auth: its keys must be names of CONNECT's fields that are not set otherwise"
+                )
             if value is not None:
                 quoted(value)  # ValueError
             names.append(key)
@@ -141,8 +146,15 @@ class _Secret:
 def _path(what, text):
     """The path, unless it looks as if it were the secret itself."""
     seed = len(text) == 58 and text[0] == "S"
-    if seed or len(text) > 255 or text.strip()[:3] == "---" or text[:2] == "ey" and text.count(".") == 2:
-        raise ValueError("%s: a str is the path of a file; give the %s itself as bytes" % (what, what))
+    if (
+        seed
+        or len(text) > 255
+        or text.strip()[:3] == "---"
+        or (text[:2] == "ey" and text.count(".") == 2)
+    ):
+        raise ValueError(
+            "%s: a str is the path of a file; give the %s itself as bytes" % (what, what)
+        )
     if not text or "\0" in text:
         raise ValueError("%s: the path of its file is empty, or holds a NUL" % what)
     return text
@@ -156,15 +168,15 @@ def _zero(secret):
 class _Signer:
     """Signs nonces, and remembers the public key, which takes as long to find as a signature.
 
-    It may only be used with its own seed: a signature with another's public key would give the seed
-    away. So it is kept with the seed's SHA-256.
+    It may only be used with its own seed: a signature with another's public key would give the
+    seed away. So it is kept with the seed's SHA-256.
     """
 
     def __init__(self):
         self._seed = self._point = None
 
     def sign(self, seed, nonce):
-        """Public key and signature, both str; seed: encoded, in a bytearray. Allocates. AuthError."""
+        """Public key and signature, both str; seed: encoded, a bytearray. AuthError. Allocates."""
         _check_nonce(nonce)
         gc.collect()
         from . import nkey
@@ -193,10 +205,12 @@ class _Signer:
 
 
 def _check_nonce(nonce):
-    """A server may have anything signed; let it at least be nothing that means something elsewhere."""
+    """A server may have anything signed; let it at least be nothing that means something
+    elsewhere.
+    """
     if not nonce:
         raise AuthError(
-            "the server asks for no signature (no nonce in INFO): it has no NKeys or JWTs configured,"
+            "the server asks for no signature (no nonce in INFO): no NKeys or JWTs are configured,"
             " or rx_size is too small for its INFO"
         )
     if len(nonce) > _MAX_NONCE:
@@ -288,14 +302,16 @@ class UserCredentials:
 class Callback:
     """Fresh credentials: f() is called at every attempt to connect, and returns any of the others.
 
-    It runs inside `poll()`, and must not wait for the network. None: no credentials this time. If it
-    raises an AuthError that is what is reported; of any other exception only the name is, since its
-    text may quote a secret (`error.cause` is the exception).
+    It runs inside `poll()`, and must not wait for the network. None: no credentials this time. If
+    it raises an AuthError that is what is reported; of any other exception only the name is, since
+    its text may quote a secret (`error.cause` is the exception).
     """
 
     def __init__(self, f):
         if not callable(f):
-            raise ValueError("Callback: give a function without arguments that returns credentials")
+            raise ValueError(
+                "Callback: give a function without arguments that returns credentials"
+            )
         self._f = f
 
     def __call__(self, nonce):
@@ -303,7 +319,9 @@ class Callback:
         if found is None:
             return ()
         if isinstance(found, Callback) or not callable(found):
-            raise AuthError("Callback: its function must return credentials of unats.auth, or None")
+            raise AuthError(
+                "Callback: its function must return credentials of unats.auth, or None"
+            )
         return found(nonce)
 
 
@@ -338,9 +356,11 @@ def _jwt(raw, start, end):
 
 
 def _block(raw, at, what):
-    """The next line between two that begin with --- : where it starts and ends, and what follows it.
+    """The next line between two that begin with --- : where it starts and ends, and what follows
+    it.
 
-    As nats.go does it: the first is the JWT and the second the seed, whatever the lines are titled.
+    As nats.go does it: the first is the JWT and the second the seed, whatever the lines are
+    titled.
     """
     fence = False
     while at < len(raw):
@@ -359,7 +379,9 @@ def _fence(raw, at, what):
     """The end of the line at `at`, which must begin with --- too."""
     end = raw.find(b"\n", at)
     if raw[at : at + 3] != b"---":
-        raise AuthError("creds: a line of dashes is missing after the %s: is the file cut off?" % what)
+        raise AuthError(
+            "creds: a line of dashes is missing after the %s: is the file cut off?" % what
+        )
     return len(raw) if end < 0 else end + 1
 
 

@@ -7,16 +7,16 @@
     key.wipe()
     nkey.release()              # gives back the memory of the arithmetic
 
-A seed is base32 without padding of 36 bytes: five bits for the letter S, eight for the kind of key,
-three of nothing, the 32 bytes of the Ed25519 seed, and a CRC16 of all these (low byte first). A
-public key is one byte for the kind, the 32 bytes, and the CRC16.
+A seed is base32 without padding of 36 bytes: five bits for the letter S, eight for the kind of
+key, three of nothing, the 32 bytes of the Ed25519 seed, and a CRC16 of all these (low byte first).
+A public key is one byte for the kind, the 32 bytes, and the CRC16.
 
-What is secret is kept in one bytearray, which repr() and errors never show and `wipe()` overwrites.
-Out of its reach are the caller's own seed (pass a bytearray and wipe that too; a str or bytes object
-cannot be wiped) and the numbers on the heap that signing went through.
+What is secret is kept in one bytearray, which repr() and errors never show and `wipe()`
+overwrites. Out of its reach are the caller's own seed (pass a bytearray and wipe that too; a str
+or bytes object cannot be wiped) and the numbers on the heap that signing went through.
 
-Heap, with 32-bit words and modules in .mpy: 3.6 KB for this module, 7.2 KB for the arithmetic, which
-the first key loads, of which release() gives back 6.1 KB.
+Heap, with 32-bit words and modules in .mpy: 3.6 KB for this module, 7.2 KB for the arithmetic,
+which the first key loads, of which release() gives back 6.1 KB.
 """
 
 import sys
@@ -58,7 +58,8 @@ def from_seed(seed):
 
 
 def release():
-    """Unloads the arithmetic: what its import took of the heap becomes free at the next collection.
+    """Unloads the arithmetic: what its import took of the heap becomes free at the next
+    collection.
 
     Keys stay usable and load it again when they next need it.
     """
@@ -74,8 +75,8 @@ class NKey:
     def __init__(self, prefix, expanded):
         self._prefix = prefix
         self._key = expanded  # ours alone, and the only lasting copy
-        # The public key's 32 bytes, once they were needed. May be set, which spares the work, but to
-        # what it was for the same seed only: signing with another one gives the secret away.
+        # The public key's 32 bytes, once they were needed. May be set, which spares the work, but
+        # to what it was for the same seed only: signing with another one gives the secret away.
         self.point = None
 
     def __repr__(self):
@@ -90,7 +91,7 @@ class NKey:
 
     @property
     def public(self):
-        """The public key as text. Takes nearly as long as a signature the first time; allocates."""
+        """The public key as text. At first takes nearly as long as a signature; allocates."""
         raw = bytearray(35)
         raw[0] = self._prefix
         raw[1:33] = self._public()
@@ -114,7 +115,7 @@ class NKey:
         return text.replace("+", "-").replace("/", "_")
 
     def wipe(self):
-        """Overwrites the secret. The public key stays, if it was ever asked for; signing is over."""
+        """Overwrites the secret. The public key stays if it was asked for; signing is over."""
         if self._key:
             _zero(self._key)
             self._key = None

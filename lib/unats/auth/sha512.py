@@ -17,7 +17,7 @@ from struct import pack_into
 # significant limb first, each limb little-endian as all MicroPython boards are, so that an array
 # takes them over as they stand.
 _K = (
-    b"\x8aB\x98/(\xd7\"\xae7q\x91D\xef#\xcde\xc0\xb5\xcf\xfbM\xec/;\xb5\xe9\xa5\xdb\x89\x81\xbc\xdbV9[\xc2"
+    b'\x8aB\x98/(\xd7"\xae7q\x91D\xef#\xcde\xc0\xb5\xcf\xfbM\xec/;\xb5\xe9\xa5\xdb\x89\x81\xbc\xdbV9[\xc2'
     b"H\xf38\xb5\xf1Y\xf1\x11\x05\xb6\x19\xd0?\x92\xa4\x82\x19\xaf\x9bO\x1c\xab\xd5^m\xda\x18\x81\x07\xd8"
     b"\x98\xaa\x03\xa3B\x02\x83\x12\x01[pE\xbeo1$\xbe\x85\xe4N\x8c\xb2\x0cU\xc3}\xff\xd5\xe2\xb4\xbert]{"
     b"\xf2o\x89\xde\x80\xfe\xb1\x16;\xb1\x96\xdc\x9b\xa7\x06\xc7%5\x12\x9b\xc1t\xf1i\xcf\x94&\x9b\xe4\xc1i"
@@ -48,8 +48,8 @@ _H = (
 def sha512(*parts):
     """The SHA-512 digest of the bytes-like `parts` one after the other, as a new bytearray(64).
 
-    Allocates a padded copy of the message and 2 KB of scratch; both are wiped before returning, and
-    the digest is a bytearray so that the caller can wipe it.
+    Allocates a padded copy of the message and 2 KB of scratch; both are wiped before returning,
+    and the digest is a bytearray so that the caller can wipe it.
     """
     size = 0
     for part in parts:

@@ -8,39 +8,41 @@
             outbox.put("sensors.greenhouse-7.temp", b"21.53")
 
 **What is promised when.** After `put` has returned True the reading is in RAM: it outlasts lost
-connections and dead servers, not a reset. After `sync` has returned True every reading put before is
-in flash or acknowledged: it outlasts a power cut at any instant. `sync_ms=` has `poll` do that by
-itself, for readings that have waited so long. Without `path` there is RAM only. What is lost all the
-same is counted: `dropped` (there was no room: `policy`), `damaged` (flash gone bad), `rejected`
-(larger than the stream or the server takes).
+connections and dead servers, not a reset. After `sync` has returned True every reading put before
+is in flash or acknowledged: it outlasts a power cut at any instant. `sync_ms=` has `poll` do that
+by itself, for readings that have waited so long. Without `path` there is RAM only. What is lost
+all the same is counted: `dropped` (there was no room: `policy`), `damaged` (flash gone bad),
+`rejected` (larger than the stream or the server takes).
 
-**Once, in order.** Each reading is published with the `Nats-Msg-Id` <device>-<mark and number of this
-start>-<sequence>, and removed by its PubAck only. One that was not acknowledged is sent again, and
-the server recognises it for the stream's duplicate window (2 minutes by default). When half of
-that has gone by, or the board was restarted, the stream is asked first for the last reading it
-holds on that subject, and what it has already is not sent. So a stream holds every reading once,
-however long the outage, if nobody else publishes to these subjects and the stream has not yet deleted
-that reading. Where the client may not use `$JS.API.STREAM.NAMES` and `.MSG.GET`, or the answer is
-larger than rx_size, a reading whose acknowledgement was lost may be stored twice then (`unverified`
-counts such questions); its ids are equal, and grow, so that whoever reads the stream can tell.
+**Once, in order.** Each reading is published with the `Nats-Msg-Id` <device>-<mark and number of
+this start>-<sequence>, and removed by its PubAck only. One that was not acknowledged is sent
+again, and the server recognises it for the stream's duplicate window (2 minutes by default). When
+half of that has gone by, or the board was restarted, the stream is asked first for the last
+reading it holds on that subject, and what it has already is not sent. So a stream holds every
+reading once, however long the outage, if nobody else publishes to these subjects and the stream
+has not yet deleted that reading. Where the client may not use `$JS.API.STREAM.NAMES` and
+`.MSG.GET`, or the answer is larger than rx_size, a reading whose acknowledgement was lost may be
+stored twice then (`unverified` counts such questions); its ids are equal, and grow, so that
+whoever reads the stream can tell.
 
 After each (re)connection, time-out and refusal a single reading goes out; when it is acknowledged,
 up to `window` at a time. The order in the stream is that of `put`. Only if the server loses one of
-them and takes later ones, as a clustered stream can while it moves to another leader, does that one
-follow later; and should the board be restarted before it does, it is taken for stored. `window=1`
-excludes even that, at the price of a round trip for each reading.
+them and takes later ones, as a clustered stream can while it moves to another leader, does that
+one follow later; and should the board be restarted before it does, it is taken for stored.
+`window=1` excludes even that, at the price of a round trip for each reading.
 
-**Without JetStream** (`ack="none"`) each reading is published at most once. It counts as `acked` when a marker
-that is published behind it has come back, so the server has it (this needs the client's `echo`).
-What was on its way when the connection broke, and in flash the segment that was being sent when the
-power was cut, is not sent again; `unconfirmed` counts these readings.
+**Without JetStream** (`ack="none"`) each reading is published at most once. It counts as `acked`
+when a marker that is published behind it has come back, so the server has it (this needs the
+client's `echo`). What was on its way when the connection broke, and in flash the segment that was
+being sent when the power was cut, is not sent again; `unconfirmed` counts these readings.
 
 **Memory.** `put` and `poll` do not allocate, but for: a subject that `poll` meets for the first
-time (16 are remembered), refusals, questions to the stream, and whatever reads or writes flash. That
-happens in `poll` and `sync`, and in `put` only if the ring is full: with poll called between
-puts it goes to flash before. A write to flash may take some 100 ms on an ESP32. Make the ring as large
-as a block of flash, 4096 bytes: a segment takes whole blocks. On a board that compiles its modules,
-import this one and `unats.outbox.flashlog` early, and collect garbage before making the Outbox.
+time (16 are remembered), refusals, questions to the stream, and whatever reads or writes flash.
+That happens in `poll` and `sync`, and in `put` only if the ring is full: with poll called between
+puts it goes to flash before. A write to flash may take some 100 ms on an ESP32. Make the ring as
+large as a block of flash, 4096 bytes: a segment takes whole blocks. On a board that compiles its
+modules, import this one and `unats.outbox.flashlog` early, and collect garbage before making the
+Outbox.
 """
 
 import utime
@@ -54,19 +56,22 @@ class Outbox:
     """Readings on their way, through the client `nc`; call `poll` after each `nc.poll`.
 
     device: its name, for the message ids, of letters, digits, - and _; no two devices of the same.
-    ring: the RAM for readings, a bytearray of 64 to 65,535 bytes; each takes its subject, its payload
-    and 12 bytes. path: a folder of its own in flash, or None; with one, a second buffer like the ring
-    is made. flash_size: bytes of flash that the readings may take; in addition there are up to nine
-    small files, of readings that `sync` wrote. See `unats.outbox.flashlog` about wear.
-    policy, when there is no room: "oldest" gives up the oldest readings (in flash, a segment of
-    them), "newest" the one at hand; "refuse" leaves that one to the caller, and does not count it.
-    ack: "stream" for a PubAck of JetStream's, or "none". window: readings on their way at a time, up
-    to 16. max_payload: of a reading, in bytes. ack_ms: how long to wait for an acknowledgement.
-    sync_ms: `poll` syncs when the oldest reading that is only in RAM has been that for so long (None:
-    it does not). duplicate_window_ms: the stream's, if it is not the server's default; readings older
-    than half of it are looked for before they are sent again. domain: JetStream's, or None.
-    stream: its name, if it may only be asked with `$JS.API.DIRECT.GET.<stream>.<subject>`, which can be
-    allowed for the device's own subjects alone (it must have `allow_direct`); None: `STREAM.MSG.GET`.
+    ring: the RAM for readings, a bytearray of 64 to 65,535 bytes; each takes its subject, its
+    payload and 12 bytes. path: a folder of its own in flash, or None; with one, a second buffer
+    like the ring is made. flash_size: bytes of flash that the readings may take; in addition there
+    are up to nine small files, of readings that `sync` wrote. See `unats.outbox.flashlog` about
+    wear. policy, when there is no room: "oldest" gives up the oldest readings (in flash, a segment
+    of them), "newest" the one at hand; "refuse" leaves that one to the caller, and does not count
+    it.
+    ack: "stream" for a PubAck of JetStream's, or "none". window: readings on their way at a time,
+    up to 16. max_payload: of a reading, in bytes. ack_ms: how long to wait for an acknowledgement.
+    sync_ms: `poll` syncs when the oldest reading that is only in RAM has been that for so long
+    (None: it does not). duplicate_window_ms: the stream's, if it is not the server's default;
+    readings older than half of it are looked for before they are sent again. domain: JetStream's,
+    or None.
+    stream: its name, if it may only be asked with `$JS.API.DIRECT.GET.<stream>.<subject>`, which
+    can be allowed for the device's own subjects alone (it must have `allow_direct`); None:
+    `STREAM.MSG.GET`.
 
     `len(outbox)` readings wait. `acknowledged`: whether by a stream.
     `stats`: see `unats.spool.Stats`. `last_error`: why the last reading
@@ -89,7 +94,7 @@ class Outbox:
         sync_ms=None,
         duplicate_window_ms=120000,
         domain=None,
-        stream=None
+        stream=None,
     ):
         if ack not in ("stream", "none") or not 1 <= window <= 16 or ack_ms < 1:
             raise ValueError("ack: 'stream' or 'none'; window: 1 to 16; ack_ms: at least 1")
@@ -102,7 +107,9 @@ class Outbox:
         if ack == "stream":
             from .stream import Acked
 
-            self._sender = Acked(nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream)
+            self._sender = Acked(
+                nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream
+            )
         else:
             from .plain import Unacked
 
@@ -131,7 +138,8 @@ class Outbox:
     def put(self, subject, payload=b""):
         """Take a reading; whether it was taken. Does not wait for the network, does not allocate.
 
-        payload: bytes-like, a str, or a `Payload`. Only when the ring is full it may write to flash.
+        payload: bytes-like, a str, or a `Payload`. Only when the ring is full it may write to
+        flash.
         ValueError: not a subject, or too long.
         """
         taken = self._spool.put(subject, payload)
@@ -177,7 +185,9 @@ class Outbox:
         self._sender.close()
 
     def greet(self, nc):
-        """For `unats.early`: a connection is being made, and `nc` takes what can leave with CONNECT."""
+        """For `unats.early`: a connection is being made, and `nc` takes what can leave with
+        CONNECT.
+        """
         self._greeted = True
         self._sender.greet(nc)
 

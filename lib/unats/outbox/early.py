@@ -1,4 +1,5 @@
-"""Readings that leave along with CONNECT: for a board that wakes, sends what it has, and sleeps again.
+"""Readings that leave along with CONNECT: for a board that wakes, sends what it has, and sleeps
+again.
 
     outbox = Outbox(nc, "greenhouse-7", path="/outbox")
     Early(nc, outbox)
@@ -7,26 +8,31 @@
     outbox.flush() or outbox.sync()
 
 Once the server has said INFO, everything is known that a message has to fit. So CONNECT, the
-subscriptions, the readings and PING go out in one piece, in this order, and the acknowledgements come back
-with the PONG: three round trips from the first byte of TCP to the last acknowledgement, where one
-that waits for the first PONG takes four. `connect`, `publish` and `connected` stay as they are: the
-client counts as connected when that PONG has come, and takes messages from then on only.
+subscriptions, the readings and PING go out in one piece, in this order, and the acknowledgements
+come back with the PONG: three round trips from the first byte of TCP to the last acknowledgement,
+where one that waits for the first PONG takes four. `connect`, `publish` and `connected` stay as
+they are: the client counts as connected when that PONG has come, and takes messages from then on
+only.
 
-What it costs. The readings leave before the server has accepted the credentials; over TLS, after the
-handshake. If it does not accept them, it drops the readings, and the outbox has them still: that is why
-it works with `ack="stream"` only, where nothing leaves the queue but by its acknowledgement. And a
-window of readings goes at once, where otherwise a single one is sent first to see whether it is taken.
-Readings that the stream may have already (the board was restarted before they were acknowledged) are
-not sent early, since the stream has to be asked first; nor are those behind them.
+What it costs. The readings leave before the server has accepted the credentials; over TLS, after
+the handshake. If it does not accept them, it drops the readings, and the outbox has them still:
+that is why it works with `ack="stream"` only, where nothing leaves the queue but by its
+acknowledgement. And a window of readings goes at once, where otherwise a single one is sent first
+to see whether it is taken. Readings that the stream may have already (the board was restarted
+before they were acknowledged) are not sent early, since the stream has to be asked first; nor are
+those behind them.
 
-Source: the NATS client protocol, where a client may send as soon as it has sent CONNECT. Allocates.
+Source: the NATS client protocol, where a client may send as soon as it has sent CONNECT.
+Allocates.
 """
 
-class Early:
-    """Has the client `nc` send early what waits in `outbox`, up to `size` bytes, at each connection.
 
-    With CONNECT, 1024 bytes fit one TCP segment on Ethernet and Wi-Fi. ValueError: an outbox without
-    acknowledgements.
+class Early:
+    """Has the client `nc` send early what waits in `outbox`, up to `size` bytes, at each
+    connection.
+
+    With CONNECT, 1024 bytes fit one TCP segment on Ethernet and Wi-Fi. ValueError: an outbox
+    without acknowledgements.
     """
 
     def __init__(self, nc, outbox, size=1024):

@@ -1,22 +1,25 @@
-"""Readings in flash: a folder of segments, each written once, in one go, and deleted when it is done.
+"""Readings in flash: a folder of segments, each written once, in one go, and deleted when it is
+done.
 
 A segment is a file of records as `ring.py` lays them out. Its name is three hexadecimal numbers:
 which start of the board (6 digits) wrote it, as which segment (6), and how many records it
-holds (4); sorted by name they are in the order of the readings. A file `<mark><start>.id` counts the
+holds (4); sorted by name they are in the order of the readings. A file `<mark><start>.id` counts
+the
 starts: it is renamed at each of them, so that a number never comes back, and its six random digits
 `mark` tell these numbers from those of an earlier life, before the flash was erased.
 
-What a power cut leaves behind. On littlefs a file's content is there once `close` has returned, all
-of it, and none before; rename and remove happen wholly or not at all. On FAT, or if a bit decays,
-a record can be damaged: its CRC-32 begins with that of the file's name, so neither a torn record
-nor the remains of a deleted segment in the same sectors is taken for a reading.
+What a power cut leaves behind. On littlefs a file's content is there once `close` has returned,
+all of it, and none before; rename and remove happen wholly or not at all. On FAT, or if a bit
+decays, a record can be damaged: its CRC-32 begins with that of the file's name, so neither a torn
+record nor the remains of a deleted segment in the same sectors is taken for a reading.
 
 Wear: nothing is rewritten in place, and littlefs takes blocks in turn. A full segment of up to one
 block costs one erasure and two small entries in the folder's metadata. Measured with blocks of
 4096 bytes, a ring of that size and readings of 25 bytes of subject and 21 of payload: 59 bytes
-written for each (75 where littlefs writes 256 at least) and 18 to 22 erasures for 1,000, the deletion
-included; with `sync` after each reading 490 (1,240) bytes and 200 to 410 erasures. With 100,000
-erasures for each block, 64 KiB of flash take a segment every ten minutes for some 30 years.
+written for each (75 where littlefs writes 256 at least) and 18 to 22 erasures for 1,000, the
+deletion included; with `sync` after each reading 490 (1,240) bytes and 200 to 410 erasures. With
+100,000 erasures for each block, 64 KiB of flash take a segment every ten minutes for some 30
+years.
 
 All of this allocates; it is only called when readings go to flash or come from there.
 """
@@ -26,8 +29,9 @@ import os
 
 from micropython import const
 
-from ..kernels import copy
-from ..nuid import random_hex
+from unats.kernels import copy
+from unats.nuid import random_hex
+
 from .ring import HEADER, load, store
 
 
@@ -59,8 +63,8 @@ def _is_hex(text, n):
 class FlashLog:
     """The segments in the folder `path`.
 
-    `segments`: names, oldest first; together at most `limit` bytes of flash. `copies`: names of a few
-    further ones, whose readings are in RAM too.
+    `segments`: names, oldest first; together at most `limit` bytes of flash. `copies`: names of a
+    few further ones, whose readings are in RAM too.
     `mark`, `start`: see above. `damaged`: readings found unreadable. `last_error`: an OSError, or
     None. OSError, if there is no such folder and it can't be made.
     """
@@ -210,7 +214,7 @@ class FlashLog:
             return 0
 
     def claim(self):
-        """Mark the oldest segment as one that is being sent: after a restart it is not read again."""
+        """Mark the oldest segment as being sent: after a restart it is not read again."""
         name = self.segments[0] + ".sent"
         try:
             os.rename(self.path + self.segments[0], self.path + name)

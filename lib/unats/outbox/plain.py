@@ -6,7 +6,8 @@ this client itself, a marker; when that comes back the server has them all.
 
 import utime
 
-from ..nuid import random_hex, write_hex
+from unats.nuid import random_hex, write_hex
+
 from .spool import is_over
 
 _NUMBERS = 0x3FFFFFFF

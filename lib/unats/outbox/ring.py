@@ -13,7 +13,7 @@ those of such an unused rest: `start` makes the record's own of them. Nothing he
 
 from micropython import const
 
-from ..kernels import copy
+from unats.kernels import copy
 
 HEADER = const(12)
 _LENGTH = const(4)
@@ -50,7 +50,7 @@ class Ring:
         return -1
 
     def begin(self, at, subject_size, payload_size):
-        """Write the head of a record at `at`, which `place` gave; `fill` what follows, then `add`."""
+        """Write a record's head at `at`, which `place` gave; `fill` what follows, then `add`."""
         store(self.buf, at + _LENGTH, HEADER + subject_size + payload_size, 2)
         store(self.buf, at + _SUBJECT, subject_size, 2)
 

@@ -5,15 +5,17 @@
 
 A reading is in one place only, from where it is sent: in flash what is older, in the ring what is
 newer. But `sync` writes copies of what is in the ring, small segments that are never read unless
-the board is restarted; they are deleted when their readings are done, or have gone to flash with the
-rest of the ring. `drain` is a second buffer like the ring, with the oldest segment read back.
+the board is restarted; they are deleted when their readings are done, or have gone to flash with
+the rest of the ring. `drain` is a second buffer like the ring, with the oldest segment read back.
 """
 
 import utime
 from micropython import const
 
-from ..arguments import octets, size_of
-from ..subjects import check_subject
+from unats.arguments import octets, size_of
+from unats.kernels import copy
+from unats.subjects import check_subject
+
 from .ring import HEADER, Ring
 
 _REST_MS = const(30000)  # after flash failed it is left alone
@@ -21,6 +23,7 @@ _COPIES = const(8)  # more of them are put together
 _SEQS = const(0x3FFFFFFF)
 _MAX_SUBJECT = const(200)
 _SUBJECTS = const(16)
+_DOT = const(0x2E)
 _MAX_RING = const(65535)  # two bytes for a record's length
 
 OLDEST = "oldest"
@@ -43,10 +46,11 @@ class Stats:
 
 
 class Spool:
-    """The readings not yet done. `source` is the ring with the oldest ones, to be sent from its head.
+    """The readings not yet done. `source` is the ring with the oldest ones, to be sent from its
+    head.
 
-    `gone`: how many readings had to be given up at the head of `source`; whoever sends them sets it
-    to 0. `subject`, `body`, `size`: a reading that `take` has taken out, to be published.
+    `gone`: how many readings had to be given up at the head of `source`; whoever sends them sets
+    it to 0. `subject`, `body`, `size`: a reading that `take` has taken out, to be published.
     copies: whether `sync` leaves the readings in the ring.
     """
 
@@ -64,7 +68,9 @@ class Spool:
         self.size = 0
         self.subject = b""
         self._subjects = []  # the latest ones that were taken out,
-        self._checked = []  # ... and put in
+        self._checked = [None] * _SUBJECTS  # ... and put in
+        self._next = 0  # where in it the next one goes
+        self._text = bytearray(_MAX_SUBJECT)
         self._policy = policy
         self._copies = copies
         self._sync_ms = sync_ms
@@ -101,9 +107,19 @@ class Spool:
         """Take a reading; False if there is no room and the policy is not to make it."""
         subject = octets(subject)
         if subject not in self._checked:
-            check_subject(subject)
-            remember(self._checked, subject if isinstance(subject, str) else bytes(subject))
+            if not self._is_plain(subject):
+                check_subject(subject)
+            if isinstance(subject, str) or isinstance(subject, bytes):
+                self._checked[self._next] = subject
+                self._next = (self._next + 1) % _SUBJECTS
         return self._put(subject, octets(payload), size_of(payload))
+
+    def _is_plain(self, subject):
+        """Whether it is clearly a subject: no wildcards, ASCII only. Does not allocate."""
+        if not 0 < len(subject) <= _MAX_SUBJECT:
+            return False
+        copy(self._text, 0, subject, 0, len(subject))
+        return is_plain(self._text, len(subject))
 
     def _put(self, subject, payload, n):
         at = self._place(len(subject), n)
@@ -225,7 +241,7 @@ class Spool:
         return self._rest_until is not None
 
     def _write(self, at, count):
-        """Write the ring's last readings, so many from `at` on, as a segment; its name, or None."""
+        """The ring's last readings, so many from `at` on become a segment; its name, or None."""
         try:
             return self.log.write(self.ring, at, count)
         except (OSError, MemoryError) as e:
@@ -256,7 +272,9 @@ class Spool:
     # Taking out
 
     def choose(self):
-        """Make `source` the ring that holds the oldest readings, and `start` tell when they were put."""
+        """Make `source` the ring that holds the oldest readings, and `start` tell when they were
+        put.
+        """
         if self.log is None:
             return
         while not self.drain.count and self.log.segments:
@@ -308,6 +326,17 @@ class Spool:
     def _drop_done_copies(self):
         while self._copy_ends and self._copy_ends[0] <= self._done:
             self._drop_copies(1)
+
+
+def is_plain(text, n):
+    """Whether the first n bytes are tokens of printable ASCII, and no wildcards among it."""
+    last = _DOT
+    while n:  # the same backwards
+        n -= 1
+        if text[n] <= 0x20 or text[n] >= 0x7F or text[n] in b"*>" or text[n] == last == _DOT:
+            return False
+        last = text[n]
+    return last != _DOT
 
 
 def is_over(deadline, ms):

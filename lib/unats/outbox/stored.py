@@ -1,17 +1,17 @@
 """What a stream holds already, of readings that may have been published long ago.
 
-A stream recognises a message id for its duplicate window only. But readings are published in order,
-with ids that grow; so whatever is not beyond the last id of its subject is in the stream.
+A stream recognises a message id for its duplicate window only. But readings are published in
+order, with ids that grow; so whatever is not beyond the last id of its subject is in the stream.
 All of this allocates.
 """
 
 import utime
 from micropython import const
 
-from ..errors import NoResponders, NotConnected, Timeout
-from ..jetstream import JetStream, JetStreamError
-from .spool import is_over
+from unats.errors import NoResponders, NotConnected, Timeout
+from unats.jetstream import JetStream, JetStreamError
 
+from .spool import is_over
 
 _TRIES = const(24)  # longer than a dead connection goes unnoticed
 

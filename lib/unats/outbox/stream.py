@@ -1,16 +1,17 @@
 """Sending to a JetStream stream: each reading until it is acknowledged, in order.
 
 The window is the oldest readings of the spool's source: `_count` have been sent at one time or
-another, `_sent` since something last went wrong. Each has a number, `_first` and up, which ends its
-reply subject and stays the same when it is sent again. The header block and the reply subject are made
-once; only digits in them change.
+another, `_sent` since something last went wrong. Each has a number, `_first` and up, which ends
+its reply subject and stays the same when it is sent again. The header block and the reply subject
+are made once; only digits in them change.
 """
 
 import utime
 from micropython import const
 
-from ..errors import Error
-from ..nuid import random_hex, write_hex
+from unats.errors import Error
+from unats.nuid import random_hex, write_hex
+
 from .spool import is_over
 from .stored import Stored, refusal  # here, and not in the field when they are needed
 
@@ -39,7 +40,9 @@ class Acked:
         self._reply = bytearray((inbox + ".00000000").encode())
         self._token = bytearray(8)
         self._inbox = nc.subscribe(inbox + ".*", self._on_ack)
-        nc.no_requeue += (b" " + inbox.encode(),)  # or it would be before older readings that were lost
+        nc.no_requeue += (
+            b" " + inbox.encode(),
+        )  # or it would be before older readings that were lost
         self._first = self._count = self._sent = 0
         self._next = 0  # where the one after those sent is
         self._acks = 0  # bit i: the i-th is acknowledged, but an older one is not
