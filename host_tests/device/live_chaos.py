@@ -27,9 +27,16 @@ import unats
 # All that is used, one by one, as firmware/main.py does it: what compiling leaves behind would lie
 # in the way. And what is loaded in times of trouble only would look as if the heap grew.
 for _name in (
-    "connection", "outbox.flashlog", "outbox.spool", "outbox", "outbox.stream", "request",
-    "msg_extras", "refusal",
-):  # fmt: skip
+    "connection",
+    "outbox.flashlog",
+    "outbox.spool",
+    "outbox",
+    "outbox.stream",
+    "request",
+    "msg_extras",
+    "refusal",
+    "large",
+):
     gc.collect()
     __import__("unats." + _name)
 gc.collect()
