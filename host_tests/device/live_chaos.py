@@ -23,13 +23,23 @@ import sys
 import utime
 
 import unats
-import unats.msg_extras  # what is loaded in times of trouble only would look as if the heap grew
-import unats.outbox.flashlog
-import unats.outbox.stream
-import unats.request
-from unats.outbox import Outbox
 
-gc.collect()  # what compiling has left behind
+# All that is used, one by one, as firmware/main.py does it: what compiling leaves behind would lie
+# in the way. And what is loaded in times of trouble only would look as if the heap grew.
+for _name in (
+    "connection",
+    "outbox.flashlog",
+    "outbox.spool",
+    "outbox",
+    "outbox.stream",
+    "request",
+    "msg_extras",
+    "refusal",
+    "large",
+):
+    gc.collect()
+    __import__("unats." + _name)
+gc.collect()
 
 _BACKLOG = 120  # readings that may wait; there are 20 to a ring, the others are in flash
 _PACE_MS = 80  # for ten readings
@@ -57,7 +67,7 @@ class Board:
             ignore_discovered_servers=True,
         )
         self.nc.connect(wait=False)
-        self.outbox = Outbox(
+        self.outbox = unats.outbox.Outbox(
             self.nc,
             name,
             ring=bytearray(1000),

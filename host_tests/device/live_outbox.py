@@ -11,18 +11,18 @@ import gc
 import sys
 
 import unats
-import unats.outbox.flashlog
-import unats.outbox.stream
-from unats.outbox import Outbox
 
-gc.collect()  # what compiling has left behind
+for _name in ("connection", "outbox.flashlog", "outbox.spool", "outbox", "outbox.stream"):
+    gc.collect()  # what compiling has left behind
+    __import__("unats." + _name)
+gc.collect()
 
 
 def main(url, folder, round, count):
     nc = unats.Client(url, reconnect_wait_ms=20, reconnect_max_wait_ms=100)
     nc.connect(wait=False)
     options = {"ring": bytearray(600), "path": folder, "flash_size": 1 << 24, "ack_ms": 1000}
-    outbox = Outbox(nc, "board", **options)
+    outbox = unats.outbox.Outbox(nc, "board", **options)
     for n in range(1, int(count) + 1):
         outbox.put("readings.board.%d" % (n % 3), "%s %d" % (round, n))
         print("put", n)

@@ -55,6 +55,7 @@ class Life:
         self.figures = []  # each time it looked
         self.done = False
         self.killed = False
+        self.process = self.reader = None
         self.other = []  # what is no line of a journal
 
     @property
@@ -95,7 +96,6 @@ class Board:
         self.lives = []
         self.links = []
         self.folder = None
-        self._process = self._reader = None
 
     @property
     def put(self):
@@ -117,7 +117,7 @@ class Board:
             self.syncs,
         )
         self.lives.append(life)
-        self._process = subprocess.Popen(
+        life.process = subprocess.Popen(
             unix_command(DEVICE / "live_chaos.py", *words, heapsize=BOARD_HEAP),
             env=unix_environment(),
             stdin=subprocess.DEVNULL,
@@ -126,19 +126,22 @@ class Board:
             text=True,
             errors="backslashreplace",
         )
-        self._reader = threading.Thread(
-            target=self._read, args=(life, self._process.stdout), daemon=True
-        )
-        self._reader.start()
+        life.reader = threading.Thread(target=self._read, args=(life,), daemon=True)
+        life.reader.start()
 
-    def _read(self, life, lines):
-        for line in lines:
+    def _read(self, life):
+        for line in life.process.stdout:
             if line.endswith("\n"):  # the last one may have been cut
                 life.take(line[:-1])
 
     @property
-    def running(self):
-        return self._process is not None and self._process.poll() is None
+    def died(self):
+        """Whether it has ended, although nobody killed it and it is not done."""
+        life = self.lives[-1]
+        if life.reader is None or life.process.poll() is None:
+            return False
+        life.reader.join()
+        return not life.done and not life.killed
 
     def segments(self):
         """The files in its flash, but for the one that counts its starts."""
@@ -150,13 +153,15 @@ class Board:
 
     def kill(self):
         """kill -9; then all that it has written to its journal is read."""
-        if self._process is not None:
-            self.lives[-1].killed = not self.lives[-1].done
-            self._process.kill()
-            self._process.wait()
-            self._reader.join()
-            self._process.stdout.close()
-            self._process = None
+        if not self.lives:
+            return
+        life = self.lives[-1]
+        if not life.done:
+            life.killed = True
+        life.process.kill()
+        life.process.wait()
+        life.reader.join()
+        life.process.stdout.close()
 
 
 class Link(Proxy):
@@ -299,6 +304,7 @@ class Storm:
         while not self._all_done():
             if self._stop.wait(0.05):
                 return  # something failed
+            self._look_for_the_dead()
             busy = any(thread.is_alive() for thread in self._threads)
             if (
                 not finishing
@@ -312,6 +318,11 @@ class Storm:
                 before, since = now, time.monotonic()
             elif time.monotonic() - since > _STUCK_S:
                 raise Stuck(self._situation())
+
+    def _look_for_the_dead(self):
+        for board in self.boards:
+            if board.died:
+                raise Stuck("%s has died: %s" % (board.name, board.lives[-1].other[-20:]))
 
     def _all_done(self):
         return all(board.done for board in self.boards)
@@ -364,8 +375,6 @@ class Storm:
             if not self._until(lambda: board.put, board.goal, k, board.kills):
                 return
             self._stop.wait(wait)
-            if not board.running:
-                raise Stuck("%s has died: %s" % (board.name, board.lives[-1].other[-20:]))
             board.kill()
             self.board_kills += 1
             self._stop.wait(pause)
