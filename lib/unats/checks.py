@@ -27,7 +27,7 @@ def check_subject(text, wild=False, what="subject"):
     return text
 
 
-def check(name, value, least, most=0x3FFFFFFF):
-    """ValueError unless the argument is an int from least to most."""
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError("%s: give an int, %d to %d" % (name, least, most))
+def check(name, value, start, end=0x3FFFFFFF):
+    """ValueError unless the argument is an int from start to end."""
+    if type(value) is not int or not start <= value <= end:
+        raise ValueError("%s: give an int, %d to %d" % (name, start, end))

@@ -74,8 +74,7 @@ _WRAP = const(0x3FFFFFFF)  # counters stay below what needs the heap
 _MAX_LINE = const(8192)  # twice what a nats-server allows itself
 _MAX_SIZE = const(67108864)  # 64 MiB, the most that a nats-server can be told to accept
 _none = None  # viper compares with a variable only
-# Found sooner than built-ins.
-_bytearray, _bytes, _len, _str, _type = bytearray, bytes, len, str, type
+_bytearray, _bytes, _len, _type = bytearray, bytes, len, type  # found sooner than built-ins
 
 
 @micropython.viper
@@ -350,7 +349,7 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     if reply is None and headers is None and n == -1:
         kind = _type(payload)
         what = _type(subject)
-        while (kind is _bytes or kind is _bytearray) and (what is _str or what is _bytes):
+        while (kind is _bytes or kind is _bytearray) and (what is str or what is _bytes):
             done = encode(
                 self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0
             )

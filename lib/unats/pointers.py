@@ -2,7 +2,10 @@
 itself.
 """
 
+from uio import BytesIO
+
 _spread = bytearray(256)
+_probe = BytesIO(1)
 
 
 def ptr8(buf):
@@ -10,19 +13,16 @@ def ptr8(buf):
     above 256 characters), and of a memoryview of larger ones (this allocates).
     """
     if not isinstance(buf, str):
-        return bytes(buf) if isinstance(buf, memoryview) and _is_longer(buf) else buf
+        if isinstance(buf, memoryview):
+            _probe.seek(0)  # a stream writes bytes, whatever the items are
+            return bytes(buf) if _probe.write(buf, len(buf), 1) else buf
+        return buf
     n = len(buf)
     to = _spread if n <= len(_spread) else bytearray(n)
     while n:
         n -= 1
         to[n] = min(ord(buf[n]), 255)
     return to
-
-
-def _is_longer(buf):
-    from .arguments import is_longer
-
-    return is_longer(buf, len(buf))
 
 
 def ptr32(buf):

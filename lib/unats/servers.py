@@ -85,7 +85,7 @@ def is_address(host):
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def _check_options(nc, name, auth, flag):
+def _options(nc, name, auth, flag):
     for limit in (
         ("rx_size", nc.rx_size, 64), ("tx_size", nc.tx_size, 64),
         ("ping_interval_ms", nc.ping_interval_ms, 1), ("max_pings_out", nc.max_pings_out, 1),
@@ -116,7 +116,7 @@ def prepare(nc, servers, tls, name, auth, flag):
     """The rest of the client's constructor: check the arguments, and set the state. ValueError, in
     words.
     """
-    _check_options(nc, name, auth, flag)
+    _options(nc, name, auth, flag)
     nc.inbox_prefix = check_subject(nc.inbox_prefix, False, "inbox_prefix")
     nc._servers = read_urls(servers)
     nc.current = nc._servers[0]
