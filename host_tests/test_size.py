@@ -179,7 +179,7 @@ def test_heap_may_differ_by_the_stated_tolerance_only(committed, total):
 
 def test_new_and_gone_modules_are_found(committed):
     changed = copy.deepcopy(committed)
-    changed["modules"]["jetpack"] = changed["modules"].pop("msg")
+    changed["modules"]["jetpack"] = changed["modules"].pop("tidy")
     assert len(size.differences(committed, changed)) == 2
 
 
@@ -191,8 +191,9 @@ def test_one_more_module_that_is_loaded_is_found(committed):
 
 def test_what_a_connected_client_loads_is_no_feature(committed):
     loaded = set(committed["loaded"]["modules"])
-    assert {"__init__", "client", "errors", "kernels"} <= loaded
-    assert not loaded & {"headers", "payload", "request", "tls", "jetstream", "outbox"}
+    assert {"__init__", "client", "kernels", "state", "tcp"} <= loaded
+    assert not loaded & {"connection", "errors", "headers", "payload", "request", "tls"}
+    assert not loaded & {"jetstream", "outbox/__init__", "auth/__init__"}
 
 
 def test_the_table_shows_every_module_and_every_budget(committed):

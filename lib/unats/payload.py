@@ -71,16 +71,22 @@ class Payload:
             value = -value
         if value > _LARGEST or decimals > 8:
             return self._long(value, decimals, start)
+        # (With one word more on its stack this would take its frame from the heap.)
         if decimals:
-            scale = _SCALES[decimals]
-            at = digits(_number, 1, value // scale)
-            end = digits(_number, at, value % scale + scale)  # 1, where the point goes
-            _number[at] = 0x2E
+            decimals = _SCALES[decimals]
+            point = digits(_number, 1, value // decimals)
+            value = digits(_number, point, value % decimals + decimals)  # 1, where the point goes
+            _number[point] = 0x2E
         else:
-            end = digits(_number, 1, value)
-        if self.size + end - start > len(self.buffer):
-            self._room(end - start)
-        self.size = copy(self.buffer, self.size, _number, start, end - start)
+            value = digits(_number, 1, value)
+        return self._append(start, value)
+
+    def _append(self, start, end):
+        """What is in `_number`."""
+        end -= start
+        if self.size + end > len(self.buffer):
+            self._room(end)
+        self.size = copy(self.buffer, self.size, _number, start, end)
         return self
 
     def _long(self, value, decimals, start):
