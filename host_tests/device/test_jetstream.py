@@ -169,7 +169,7 @@ class NotWaiting(WithServer):
             self.nc.poll()
         kinds = [type(error) for ack, error in self.results]
         self.assertEqual(kinds[:2], [unats.NoResponders, JetStreamError])
-        self.assertTrue(issubclass(kinds[2], ValueError))
+        self.assertEqual(kinds[2], unats.Error)
         self.assertEqual([ack for ack, error in self.results], [None] * 3)
 
     def test_a_time_out(self):

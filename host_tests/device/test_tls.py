@@ -524,5 +524,26 @@ class TestUrls(Case):
         self.refused(ValueError, "nats:// or tls://", read_urls, "https://a")
 
 
+class Misuse(unittest.TestCase):
+    def test_of_the_client(self):
+        for value in (5, True, "ca.pem"):
+            self.assertRaises(ValueError, unats.Client, "nats://host", tls=value)
+
+    def test_options(self):
+        for options in (
+            {},
+            {"ca": 5},
+            {"ca": b"no certificate"},
+            {"server_hostname": 5, "insecure_skip_verify": True},
+            {"insecure_skip_verify": "yes"},
+            {"insecure_skip_verify": 1},
+            {"handshake_first": 5, "insecure_skip_verify": True},
+            {"handshake_timeout_ms": 0, "insecure_skip_verify": True},
+            {"handshake_timeout_ms": 1.5, "insecure_skip_verify": True},
+            {"cert": b"x", "insecure_skip_verify": True},
+        ):
+            self.assertRaises(ValueError, Tls, **options)
+
+
 if __name__ == "__main__":
     unittest.main()

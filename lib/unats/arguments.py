@@ -13,8 +13,8 @@ not allocate.
 
 from uio import BytesIO
 
+from .checks import check_subject
 from .kernels import PARTS, drained, encode_rest
-from .subjects import check_subject
 
 _REPLY = PARTS[1]
 

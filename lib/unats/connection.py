@@ -84,7 +84,7 @@ def turn(nc, left, wait):
         ready(nc, wait)
         return 0
     if phase == _HELLO:
-        _send_hello(nc)
+        _hello(nc)
     try:
         n = exchange(nc, wait)
         if nc._phase == _HELLO and not nc._chunk and nc._pongs >= nc._pings and nc._broken is None:
@@ -97,7 +97,7 @@ def turn(nc, left, wait):
     return n
 
 
-def _send_hello(nc):
+def _hello(nc):
     """Send what goes out before all else."""
     n = 1
     while nc._chunk and n:

@@ -1,10 +1,12 @@
 """Waiting until the server has all that was queued: see `Client.flush` and `Client.drain`."""
 
+from .checks import check
 from .kernels import ping
 
 
 def flush(nc, timeout_ms):
     """See `Client.flush`. Does not allocate, once it is loaded."""
+    check("timeout_ms", timeout_ms, 0)
     until = nc.deadline(timeout_ms)
     number = -1
     server = None
@@ -23,6 +25,7 @@ def drain(nc, timeout_ms):
     """See `Client.drain`: unsubscribe, handle what is under way, send what is queued, close;
     whether that worked.
     """
+    check("timeout_ms", timeout_ms, 0)
     until = nc.deadline(timeout_ms)
     try:
         if not nc.connected:

@@ -16,16 +16,23 @@ acknowledged.
 
 import json
 
+from .checks import check_subject
 from .errors import Error, NoResponders, NotConnected, Timeout
+
+
+def _field(fields, name, default):
+    """What is there, if it is of the default's kind."""
+    value = fields.get(name)
+    return value if type(value) is type(default) else default
 
 
 class JetStreamError(Error):
     """JetStream refused: `code` as in HTTP, `err_code` of the server's own list, `description`."""
 
     def __init__(self, error):
-        self.code = error.get("code", 0)
-        self.err_code = error.get("err_code", 0)
-        self.description = error.get("description", "")
+        self.code = _field(error, "code", 0)
+        self.err_code = _field(error, "err_code", 0)
+        self.description = _field(error, "description", "")
         super().__init__("%s (%d, %d)" % (self.description, self.code, self.err_code))
 
 
@@ -37,14 +44,18 @@ class PubAck:
     def __init__(self, fields):
         self.stream = fields["stream"]
         self.seq = fields.get("seq", 0)
-        self.duplicate = fields.get("duplicate", False)
-        self.domain = fields.get("domain")
+        self.duplicate = _field(fields, "duplicate", False)
+        self.domain = _field(fields, "domain", "") or None
+        if type(self.stream) is not str or type(self.seq) is not int:
+            raise ValueError
 
 
 class JetStream:
     """JetStream through the connection of `nc`; `domain`: of a server further away, or None."""
 
     def __init__(self, nc, domain=None):
+        if domain is not None:
+            domain = check_subject(domain, what="domain")
         self._nc = nc
         self._prefix = "$JS.%s.API." % domain if domain else "$JS.API."
 
@@ -61,6 +72,8 @@ class JetStream:
         ValueError: as `Client.publish`.
         """
         if msg_id is not None:
+            if not isinstance(msg_id, str) or not msg_id:
+                raise ValueError("msg_id: give a str that is not empty")
             headers = dict(headers or {})
             headers["Nats-Msg-Id"] = msg_id
         return self._request(subject, payload, headers, handler, timeout_ms, PubAck)
@@ -83,7 +96,10 @@ class JetStream:
         (ADR-31), which permissions can allow for single subjects; the stream must have
         `allow_direct`. If it is replicated, a server may answer that is a moment behind.
         """
+        _check_handler(handler)
+        subject = check_subject(subject)
         if stream is not None:
+            check_subject(stream, what="stream")
             return self._direct(
                 "%sDIRECT.GET.%s.%s" % (self._prefix, stream, subject), handler, timeout_ms
             )
@@ -103,6 +119,7 @@ class JetStream:
     def _request(self, subject, payload, headers, handler, timeout_ms, kind):
         if handler is None:
             return _result(self._nc.request(subject, payload, timeout_ms, headers), kind)
+        _check_handler(handler)
 
         def answered(msg):
             value = error = None
@@ -125,15 +142,22 @@ class JetStream:
         return msg
 
 
+def _check_handler(handler):
+    if not callable(handler):
+        raise ValueError("handler: give a function of two arguments, a result and an error")
+
+
 def _result(msg, kind):
-    fields = msg.json()
-    if not isinstance(fields, dict) or (
-        kind is PubAck and not ("stream" in fields or "error" in fields)
-    ):
-        raise Error("not an answer of JetStream's: %s" % msg.text)
-    if "error" in fields:
-        raise JetStreamError(fields["error"])
-    return kind(fields)
+    """What is answered, as a PubAck or a dict; Error: that it failed, or is not JetStream's."""
+    try:
+        fields = msg.json()
+        if isinstance(fields["error"] if "error" in fields else None, dict):
+            raise JetStreamError(fields["error"])
+        if "error" not in fields:
+            return kind(fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
+        pass  # no JSON, no object, not those fields, too deep
+    raise Error("not an answer of JetStream's: %s" % msg.text[:100])
 
 
 class _LastId:
@@ -152,9 +176,12 @@ class _LastId:
         return self._js.call(name, body, handler, self._timeout_ms)
 
     def _on_names(self, answer, error):
-        names = answer and answer.get("streams")
+        names = answer.get("streams") if answer else None
         if not names:
             self._handler(b"", error)
+            return
+        if not isinstance(names, list) or not isinstance(names[0], str):
+            self._handler(b"", Error("not an answer of JetStream's"))
             return
         body = {"last_by_subj": self._subject}
         if not self._call("STREAM.MSG.GET." + names[0], body, self._on_message):
@@ -163,7 +190,12 @@ class _LastId:
     def _on_message(self, answer, error):
         if isinstance(error, JetStreamError) and error.code == 404:
             error = None  # there is none
-        self._handler(_id_of(answer["message"]) if answer else b"", error)
+        found = b""
+        try:
+            found = _id_of(answer["message"]) if answer else b""
+        except (ValueError, TypeError, KeyError, AttributeError):
+            error = Error("not an answer of JetStream's")
+        self._handler(found, error)
 
 
 def _direct_id(msg):

@@ -348,7 +348,8 @@ def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
     """
     if reply is None and headers is None and n == -1:
         kind = _type(payload)
-        while kind is _bytes or kind is _bytearray:
+        what = _type(subject)
+        while (kind is _bytes or kind is _bytearray) and (what is str or what is _bytes):
             done = encode(
                 self._f, self._tx, subject, 0, _len(subject), payload, _len(payload), b"", b"", 0
             )

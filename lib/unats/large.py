@@ -6,8 +6,8 @@ or a mistake.
 where it lies. Once loaded, nothing here allocates.
 """
 
+from .checks import check_subject
 from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, drained, ping, push
-from .subjects import check_subject
 
 
 def begin(nc):

@@ -1,9 +1,15 @@
 """Readings as text or bytes, built in a fixed buffer without allocating."""
 
-from .arguments import octets
+from micropython import const
+
+from .arguments import _probe, octets, size_of
+from .checks import check
 from .kernels import copy, digits
 
 _HEX = b"0123456789abcdef"
+_LARGEST = const(0x3FFFFFFF)  # beyond it numbers take heap
+_SCALES = (1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000)
+_number = bytearray(b"-" + bytes(23))  # a sign, whole digits, the point, and decimals
 
 
 class Payload:
@@ -15,6 +21,7 @@ class Payload:
     """
 
     def __init__(self, size):
+        check("size", size, 0)
         self.buffer = bytearray(size)
         self.size = 0
 
@@ -28,12 +35,24 @@ class Payload:
 
     def text(self, s):
         """Append a str (as UTF-8), or bytes."""
-        return self.bytes(s)
+        if type(s) is str:
+            n = len(s)
+            _probe.seek(0)
+            if _probe.write(s, n, 1):  # its bytes are more than its characters
+                return self.bytes(s.encode())
+        elif type(s) is bytes:
+            n = len(s)
+        else:
+            return self.bytes(s)
+        if self.size + n > len(self.buffer):
+            self._room(n)
+        self.size = copy(self.buffer, self.size, s, 0, n)
+        return self
 
     def bytes(self, b):
         """Append a bytes-like object (or a str, as `text`)."""
+        n = size_of(b)
         b = octets(b)
-        n = len(b)
         self._room(n)
         self.size = copy(self.buffer, self.size, b, 0, n)
         return self
@@ -44,39 +63,39 @@ class Payload:
 
     def fixed(self, value, decimals):
         """Append an int that counts 10**-decimals, with the point in place: (2153, 2) is 21.53."""
-        if not isinstance(value, int) or not isinstance(decimals, int) or decimals < 0:
+        if type(value) is not int or type(decimals) is not int or decimals < 0:
             raise ValueError("fixed: give whole numbers, and no negative count of decimals")
-        if not -0x40000000 < value < 0x40000000 or decimals > 8:
-            return self._long(value, decimals)
-        magnitude = abs(value)
-        scale = 10**decimals
-        width = 1
-        while magnitude // scale >= 10**width:
-            width += 1
-        self._room((value < 0) + width + (decimals and decimals + 1))
+        start = 1
         if value < 0:
-            self._byte(45)
-        self.size = digits(self.buffer, self.size, magnitude // scale)
+            start = 0
+            value = -value
+        if value > _LARGEST or decimals > 8:
+            return self._long(value, decimals, start)
         if decimals:
-            self._byte(46)
-            self._fraction(magnitude % scale, scale)
+            scale = _SCALES[decimals]
+            at = digits(_number, 1, value // scale)
+            end = digits(_number, at, value % scale + scale)  # 1, where the point goes
+            _number[at] = 0x2E
+        else:
+            end = digits(_number, 1, value)
+        if self.size + end - start > len(self.buffer):
+            self._room(end - start)
+        self.size = copy(self.buffer, self.size, _number, start, end - start)
         return self
 
-    def _fraction(self, rest, scale):
-        while scale > 1:
-            scale //= 10
-            self._byte(48 + rest // scale % 10)
-
-    def _long(self, value, decimals):
-        s = str(abs(value))
+    def _long(self, value, decimals, start):
+        s = str(value)
         if decimals:
             s = "0" * (decimals + 1 - len(s)) + s
             s = s[:-decimals] + "." + s[-decimals:]
-        return self.bytes(("-" if value < 0 else "") + s)
+        return self.bytes("-"[start:] + s)
 
     def hex(self, b):
         """Append the bytes as pairs of lower-case hexadecimal digits."""
-        n = len(b)
+        n = size_of(b)
+        b = octets(b)
+        if isinstance(b, str) or n != len(b):
+            raise ValueError("hex: give bytes")
         self._room(2 * n)
         i = 0
         while i < n:

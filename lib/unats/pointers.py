@@ -2,14 +2,20 @@
 itself.
 """
 
+from uio import BytesIO
+
 _spread = bytearray(256)
+_probe = BytesIO(1)
 
 
 def ptr8(buf):
-    """The buffer; a str, which has no bytes then, is spread out in another (allocates above 256
-    characters).
+    """The buffer. Where its items are no bytes they are copied: those of a str (this allocates
+    above 256 characters), and of a memoryview of larger ones (this allocates).
     """
     if not isinstance(buf, str):
+        if isinstance(buf, memoryview):
+            _probe.seek(0)  # a stream writes bytes, whatever the items are
+            return bytes(buf) if _probe.write(buf, len(buf), 1) else buf
         return buf
     n = len(buf)
     to = _spread if n <= len(_spread) else bytearray(n)

@@ -4,10 +4,10 @@ request's.
 
 from micropython import const
 
+from .checks import check
 from .errors import Error, NoResponders, NotConnected, Timeout
 from .kernels import drained
 from .nuid import unique
-from .servers import check
 
 _FOREVER = const(0x0FFFFFFF)
 _TOKENS = const(0x3FFFFFF)
@@ -58,6 +58,7 @@ class Requests:
     def request(self, subject, payload, timeout_ms, headers, handler, max_msgs):
         """See `Client.request`."""
         check("max_msgs", max_msgs, 0)
+        check("timeout_ms", timeout_ms, 0)
         if handler is not None:
             if not callable(handler):
                 raise ValueError("handler: give a function of one argument, the message or None")

@@ -8,9 +8,9 @@ import sys
 from json import loads
 from random import getrandbits
 
+from .checks import check, check_subject
 from .kernels import Msg, Stats, positions
 from .state import Info, Server
-from .subjects import check_subject
 
 __version__ = "0.2.0"
 
@@ -85,7 +85,7 @@ def is_address(host):
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def _check_options(nc, name, auth, flag):
+def _options(nc, name, auth, flag):
     for limit in (
         ("rx_size", nc.rx_size, 64), ("tx_size", nc.tx_size, 64),
         ("ping_interval_ms", nc.ping_interval_ms, 1), ("max_pings_out", nc.max_pings_out, 1),
@@ -102,6 +102,8 @@ def _check_options(nc, name, auth, flag):
             )
     if nc.auth is not None and auth != (None, None, None):
         raise ValueError("auth: give no user, password and token beside it")
+    if nc.resolver is not None and not hasattr(nc.resolver, "start"):
+        raise ValueError("resolver: give a `unats.dns.Resolver`, or what has its methods")
     for what, call in ("auth", nc.auth), ("on_event", nc.on_event):
         if call is not None and not callable(call):
             raise ValueError("%s: give a function" % what)
@@ -114,7 +116,7 @@ def prepare(nc, servers, tls, name, auth, flag):
     """The rest of the client's constructor: check the arguments, and set the state. ValueError, in
     words.
     """
-    _check_options(nc, name, auth, flag)
+    _options(nc, name, auth, flag)
     nc.inbox_prefix = check_subject(nc.inbox_prefix, False, "inbox_prefix")
     nc._servers = read_urls(servers)
     nc.current = nc._servers[0]
@@ -174,12 +176,6 @@ def prepare(nc, servers, tls, name, auth, flag):
     nc._chunks = nc._fragments = None
 
 
-def check(name, value, n):
-    """ValueError unless the argument is an int of at least that."""
-    if type(value) is not int or value < n:
-        raise ValueError("%s: give an int, at least %d" % (name, n))
-
-
 def check_subscription(nc, subject, handler, queue, max_msgs):
     """The subject and the queue, or None, as str. ValueError: one of these is not valid."""
     subject = check_subject(subject, True)
@@ -197,7 +193,7 @@ def give_back(nc):
     """
     if nc._phase == 0 and __file__.endswith(".mpy"):
         package = sys.modules["unats"]
-        for name in ("connection", "servers", "refusal", "discover", "subjects"):
+        for name in ("connection", "servers", "refusal", "discover", "checks"):
             if sys.modules.pop("unats." + name, None) is not None:
                 delattr(package, name)
 

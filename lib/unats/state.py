@@ -54,7 +54,7 @@ class Subscription:
         """End it now, or once it has had max_msgs messages in all. Allocates. ValueError:
         max_msgs.
         """
-        from .servers import check
+        from .checks import check
 
         check("max_msgs", max_msgs, 0)
         self.direct = None

@@ -15,6 +15,7 @@ import errno
 import utime
 from micropython import const
 
+from .checks import check
 from .errors import AuthError, Error, NotConnected, ProtocolError, Timeout
 from .tcp import Tcp
 
@@ -68,8 +69,11 @@ class Tls:
         insecure_skip_verify=False,
         context=None,
     ):
-        if handshake_timeout_ms < 1:
-            raise ValueError("tls: handshake_timeout_ms must be at least 1")
+        check("handshake_timeout_ms", handshake_timeout_ms, 1)
+        if type(handshake_first) is not bool or type(insecure_skip_verify) is not bool:
+            raise ValueError("tls: handshake_first and insecure_skip_verify are True or False")
+        if not (server_hostname is None or isinstance(server_hostname, str)):
+            raise ValueError("tls: server_hostname is a str, or None: the name in the URL")
         if context is None:
             context = _context(ca, cert, key, insecure_skip_verify)
         elif ca is not None or cert is not None or key is not None or insecure_skip_verify:

@@ -47,6 +47,8 @@ Outbox.
 
 import utime
 
+from unats.checks import check
+
 from .spool import Spool
 
 _NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -96,8 +98,11 @@ class Outbox:
         domain=None,
         stream=None,
     ):
-        if ack not in ("stream", "none") or not 1 <= window <= 16 or ack_ms < 1:
-            raise ValueError("ack: 'stream' or 'none'; window: 1 to 16; ack_ms: at least 1")
+        if ack not in ("stream", "none"):
+            raise ValueError("ack: 'stream' or 'none'")
+        check("window", window, 1, 16)
+        check("ack_ms", ack_ms, 1)
+        check("duplicate_window_ms", duplicate_window_ms, 1)
         check_name(device)
         if stream is not None:
             check_name(stream, "stream")
@@ -213,6 +218,8 @@ class Outbox:
 
 def check_name(device, what="device"):
     """ValueError if a message id can't begin with it."""
-    for c in device:
-        if c not in _NAME_CHARACTERS:
-            raise ValueError("%s: letters, digits, - and _ only" % what)
+    good = isinstance(device, str)
+    for c in device if good else "":
+        good = good and c in _NAME_CHARACTERS
+    if not good:
+        raise ValueError("%s: letters, digits, - and _ only" % what)

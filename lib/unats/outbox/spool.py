@@ -13,8 +13,8 @@ import utime
 from micropython import const
 
 from unats.arguments import octets, size_of
+from unats.checks import check, check_subject
 from unats.kernels import copy
-from unats.subjects import check_subject
 
 from .ring import HEADER, Ring
 
@@ -57,8 +57,14 @@ class Spool:
     def __init__(self, buf, path, flash_size, policy, sync_ms, max_payload, copies):
         if policy not in (OLDEST, NEWEST, REFUSE):
             raise ValueError("policy: 'oldest', 'newest' or 'refuse'")
-        if not 64 <= len(buf) <= _MAX_RING:
-            raise ValueError("ring: 64 to %d bytes" % _MAX_RING)
+        if type(buf) is not bytearray or not 64 <= len(buf) <= _MAX_RING:
+            raise ValueError("ring: a bytearray of 64 to %d bytes" % _MAX_RING)
+        check("max_payload", max_payload, 1)
+        check("flash_size", flash_size, 0)
+        if sync_ms is not None:
+            check("sync_ms", sync_ms, 0)
+        if not (path is None or isinstance(path, str)):
+            raise ValueError("path: a folder of the outbox's own, or None")
         self.ring = self.source = Ring(buf)
         self.drain = self.log = None
         self.stats = Stats()

@@ -84,7 +84,7 @@ def refusal(msg):
         return NoResponders("no stream takes this subject") if msg.status == 503 else None
     try:
         fields = msg.json()
-    except ValueError:
+    except (ValueError, RuntimeError):  # no JSON, too deep
         return None
     if isinstance(fields, dict) and isinstance(fields.get("error"), dict):
         return JetStreamError(fields["error"])

@@ -1,4 +1,4 @@
-"""What a subject is."""
+"""What arguments have to be."""
 
 
 def check_subject(text, wild=False, what="subject"):
@@ -25,3 +25,9 @@ def check_subject(text, wild=False, what="subject"):
             "%s: no spaces, empty tokens, misplaced wildcards; str, or bytes of UTF-8" % what
         )
     return text
+
+
+def check(name, value, start, end=0x3FFFFFFF):
+    """ValueError unless the argument is an int from start to end."""
+    if type(value) is not int or not start <= value <= end:
+        raise ValueError("%s: give an int, %d to %d" % (name, start, end))
