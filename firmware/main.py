@@ -72,7 +72,7 @@ def needed(config, asks_names=False):
 
     asks_names: whether the board asks for the addresses of names itself.
     """
-    names = ("connection",)
+    names = ("connection", "arguments", "large")
     if asks_names and (config.ca is not None or has_names(config.servers)):
         names += ("dns",)
     if config.ca is not None:

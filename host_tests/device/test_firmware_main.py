@@ -103,7 +103,8 @@ class Security(unittest.TestCase):
 
 class Needed(unittest.TestCase):
     def test_only_what_the_settings_need(self):
-        self.assertEqual(main.needed(config(outbox="off")), ("connection",))
+        always = ("connection", "arguments", "large")
+        self.assertEqual(main.needed(config(outbox="off")), always)
         for sleep in ({}, {"sleep_s": 60}):
             names = main.needed(config(**sleep))
             self.assertTrue(
@@ -112,7 +113,7 @@ class Needed(unittest.TestCase):
                 and "outbox.early" not in names
             )
         names = main.needed(config(outbox="off", ca="c", creds="c"))
-        self.assertEqual(names, ("connection", "tls", "auth"))
+        self.assertEqual(names, always + ("tls", "auth"))
         self.assertTrue("outbox.stream" in main.needed(config(outbox="stream")))
         self.assertTrue("outbox.early" in main.needed(config(outbox="stream", sleep_s=60)))
 
