@@ -344,6 +344,15 @@ class KeepingAlive(Case):
                 self.assertTrue(isinstance(error, unats.Timeout), repr(error))
                 self.assertFalse(self.net.is_open)
 
+    def test_a_pong_that_has_come_counts_however_seldom_it_polls(self):
+        nc = self.connected(ping_interval_ms=10000, max_pings_out=1)
+        self.net.answer_pings = False
+        for _ in range(10):
+            self.clock.sleep_ms(25000)
+            nc.poll()
+            self.net.feed(PONG)
+        self.assertTrue(nc.connected)
+
     def test_a_late_pong_counts(self):
         nc = self.connected(ping_interval_ms=10000, max_pings_out=2)
         self.net.answer_pings = False

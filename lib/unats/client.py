@@ -194,6 +194,8 @@ class Client:
     def _keep_alive(self):
         """Time for a PING, or, with too many unanswered, to give up; return how long to wait."""
         if self._silent >= self.max_pings_out:
+            exchange(self, 0)  # what has come since the last turn, long ago perhaps
+        if self._silent >= self.max_pings_out:
             self.end("no PONG has come", "Timeout")
             return 0
         self._silent += 1  # also if there is no room for the PING

@@ -21,13 +21,13 @@ from tools.toolchain import LIB, ROOT, ToolError, binary
 # here (`make size`). So 224 KB here are about 157 KB there: less than a Pico has. (An ESP32 is
 # deployed with MPY=1.) Some of it is needed for a moment only: when the client is compiled from
 # .py at the start.
-HEAP = "224K"
+HEAP = "192K"
 
 # With TLS and an identity there are two modules more, and for each signature three others are
 # compiled for the moment. 256 KB may do for that; 288 KB here are about 200 KB there. Once
 # connected some 187 KB are in use, about 130 KB there. (The buffers of TLS are not in this heap,
 # here as on an ESP32; on a Pico they take up to 40 KB of it.)
-SECURE_HEAP = "288K"
+SECURE_HEAP = "240K"
 
 _FIRMWARE = ROOT / "firmware"
 _STOP_S = 3
