@@ -2,9 +2,10 @@
 
 Here is what goes on while there is a connection. How one is made and lost is in `connection.py`,
 which is loaded for that and given back once the client is up; arguments of the constructor and
-URLs are read in `servers.py`, likewise. A reader follows a message from `_turn` by `_receive`,
-`kernels.dispatch` and `kernels.scan` to its handler; and a publication from `kernels.publish` by
-`kernels.encode`, `_write` and `push` to the transport.
+URLs are read in `servers.py`, likewise. A reader follows a message from `poll` by `exchange`,
+`receive` and `dispatch_all`, all in `kernels.py`, to `dispatch`, which has `scan` read its control
+line and calls the handler; and a publication from `publish` by `encode` into the buffer, and with
+the next turn by `write` and `push` to the transport.
 
 The protocol is that of the NATS documentation (reference: nats-protocol). What features may use
 beside the public API, the seams:
@@ -21,10 +22,10 @@ beside the public API, the seams:
                                 before) is not sent again on the next connection: whoever published
                                 it does that
     nc.control(line)            queues a control line, and says whether there was room
-    nc.push(data, at, n)        hands bytes to the transport, past the queue
-    nc.drained()                sends what is queued; whether all of it is gone
+    nc.tell()                   queues SUBs and UNSUBs that the server does not know yet
     nc.end(why)                 the connection is to end with this turn
     nc.deadline(ms), nc.left(deadline)
+    nc.feature(name)            a module of the library, loaded once; nc.features: where they are
 """
 
 import utime
@@ -218,9 +219,9 @@ class Client:
         """A module of the library; loaded when it is first asked for, from then on without
         allocating.
         """
-        if name not in self._features:
-            self._features[name] = __import__("unats." + name, None, None, (name,))
-        return self._features[name]
+        if name not in self.features:
+            self.features[name] = __import__("unats." + name, None, None, (name,))
+        return self.features[name]
 
     def control(self, line):
         """Queue a control line (bytes); False if there is no room."""

@@ -15,9 +15,9 @@ _TOKENS = const(0x3FFFFFF)
 
 def request(nc, *arguments):
     """See `Client.request`."""
-    if "requests" not in nc._features:
-        nc._features["requests"] = Requests(nc)
-    return nc._features["requests"].request(*arguments)
+    if "requests" not in nc.features:
+        nc.features["requests"] = Requests(nc)
+    return nc.features["requests"].request(*arguments)
 
 
 class Request:

@@ -157,7 +157,7 @@ def prepare(nc, servers, tls, name, auth, flag):
     nc.subscriptions = {}
     nc._lookup = nc.subscriptions.get
     nc._sid = 0
-    nc._features = {}  # modules, once they are loaded
+    nc.features = {}  # modules, once they are loaded
     nc.stats = Stats(nc._f)
     nc.server = Info()
     nc.state = "disconnected"
