@@ -22,7 +22,7 @@ beside the public API, the seams:
                                 before) is not sent again on the next connection: whoever published
                                 it does that
     nc.control(line)            queues a control line, and says whether there was room
-    nc.tell()                   queues SUBs and UNSUBs that the server does not know yet
+    nc.resubscribe()            queues SUBs and UNSUBs that the server does not know yet
     nc.end(why)                 the connection is to end with this turn
     nc.deadline(ms), nc.left(deadline)
     nc.feature(name)            a module of the library, loaded once; nc.features: where they are
@@ -183,13 +183,13 @@ class Client:
                 left = self._keep_alive()
             if self._pong and control(self, b"PONG\r\n"):
                 self._pong = False
-            while self._due:
-                self.tell()
-                if self._due and not drained(self):
+            while self._pending:
+                self.resubscribe()
+                if self._pending and not drained(self):
                     break
         for f in self.on_turn:
             left = min(left, f())
-        self._todo = self._phase or self._due or self._pong or self.on_turn != ()
+        self._todo = self._phase or self._pending or self._pong or self.on_turn != ()
         return left
 
     def _keep_alive(self):
@@ -256,7 +256,7 @@ class Client:
             raise ValueError("subject: too long for tx_size")
         self._sid += 1
         self.subscriptions[sub.sid] = sub
-        self.tell()
+        self.resubscribe()
         return sub
 
     def count(self, sub):
@@ -264,11 +264,11 @@ class Client:
         if 0 < sub.max_msgs <= sub.received + sub.dropped:
             self.subscriptions.pop(sub.sid, None)
 
-    def tell(self):
+    def resubscribe(self):
         """Queue what the server does not know of subscriptions, as far as there is room; the rest
         later.
         """
-        self._due = self._todo = True
+        self._pending = self._todo = True
         for sid in sorted(self.subscriptions) if not self._phase else ():
             sub = self._lookup(sid)
             if sub is not None and sub.told < 2:
@@ -278,7 +278,7 @@ class Client:
                 sub.told = 2
                 if sub.handler is None:
                     self.subscriptions.pop(sid, None)
-        self._due = self._phase > 0
+        self._pending = self._phase > 0
 
     def request(
         self, subject, payload=b"", timeout_ms=2000, headers=None, handler=None, max_msgs=1

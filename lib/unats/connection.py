@@ -245,7 +245,7 @@ def connected(nc):
     """The server has answered the first PING."""
     again = nc.state == "reconnecting"
     nc._phase, nc.state = _UP, "connected"
-    nc._order[4] = nc._due = nc._todo = True
+    nc._order[4] = nc._pending = nc._todo = True
     nc._f[ROOM] = nc.tx_size
     nc._deadline = nc.deadline(nc.ping_interval_ms)
     nc._settled = nc.deadline(_SETTLED_MS)
@@ -297,7 +297,7 @@ def _leave(nc):
     """
     nc._phase = _IDLE
     nc._broken = nc._refusal = nc._chunks = nc._fragments = None
-    nc._pong = nc._due = False
+    nc._pong = nc._pending = False
     nc._deaf = nc._todo = True
     nc._chunk = nc._text = b""
     nc._pings = nc._pongs = nc._silent = 0

@@ -11,7 +11,7 @@ def flush(nc, timeout_ms):
     number = -1
     server = None
     while True:
-        if number < 0 and nc.connected and not nc._due:  # behind all subscriptions
+        if number < 0 and nc.connected and not nc._pending:  # behind all subscriptions
             server, number = nc.server, ping(nc)
         if number >= 0 and (nc.server is not server or nc._pongs >= number or not nc.connected):
             return nc.connected and nc.server is server

@@ -73,7 +73,7 @@ class Requests:
         until = nc.deadline(timeout_ms)
         if nc.connected and self._inbox.told < 2:  # the subscription to the inbox must be first
             drained(nc)
-            nc.tell()
+            nc.resubscribe()
             if self._inbox.told < 2:
                 nc.stats.dropped += 1
                 return None

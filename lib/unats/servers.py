@@ -169,7 +169,7 @@ def prepare(nc, servers, tls, name, auth, flag):
     nc._broken = nc._refusal = None  # why the connection ends; its last -ERR
     # something beside reading, writing and waiting is to be done in the next turn:
     nc._todo = True
-    nc._pong = nc._due = False  # ... PONG, or subscriptions, are to be queued;
+    nc._pong = nc._pending = False  # ... PONG, or subscriptions, are to be queued;
     nc._pings = nc._pongs = nc._silent = 0
     nc._chunk = nc._text = b""  # what goes out before all else; what has come of INFO or -ERR
     # what is behind the former; the subscription of a message in fragments

@@ -63,7 +63,7 @@ class Subscription:
         else:
             self.handler = None
         self.told = min(self.told, 1)
-        self.nc.tell()
+        self.nc.resubscribe()
 
     def lines(self):
         """What the server is to be told now, bytes."""
