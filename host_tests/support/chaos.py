@@ -433,7 +433,11 @@ class Storm:
             "reconnects": sum(f[6] for f in figures),
             "heap": [_thirds(life.heap) for life in survivors],
             "reconnects of those": [life.figures[-1][6] for life in survivors],
-            "files open": [(life.figures[1][-1], life.figures[-1][-1]) for life in survivors],
+            # (At first it may have no socket just then.)
+            "files open": [
+                (max(figures[-1] for figures in life.figures[1:20]), life.figures[-1][-1])
+                for life in survivors
+            ],
         }
 
 
