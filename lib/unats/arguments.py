@@ -13,7 +13,7 @@ not allocate.
 
 from uio import BytesIO
 
-from .checks import check_subject
+from .checks import check, check_subject
 from .kernels import PARTS, drained, encode_rest
 
 _REPLY = PARTS[1]
@@ -35,7 +35,10 @@ def publish(nc):
 def _read(nc, rest):
     size = size_of(rest[3])
     rest[3] = octets(rest[3])
-    rest[4] = size if rest[4] == -1 else check_first(rest[4], size)
+    if rest[4] == -1:
+        rest[4] = size
+    else:
+        check("n", rest[4], 0, size)
     rest[2] = b"" if rest[2] is None else header_block(nc, rest[2])
     rest[1] = text_of(rest[1]) if rest[1] else b""
     rest[6] = rest[7] = 0
@@ -103,13 +106,6 @@ def is_longer(data, n):
     return _probe.write(data, n, 1) > 0
 
 
-def check_first(n, size):
-    """n, a count of bytes to use of `size`. ValueError: it is none."""
-    if type(n) is not int or not 0 <= n <= size:
-        raise ValueError("n: give a count of bytes, at most %d" % size)
-    return n
-
-
 def text_of(text):
     """A subject of a kind whose bytes can be read; ValueError: it is of another."""
     return text if isinstance(text, str) or isinstance(text, _KINDS) else checked(text)
@@ -120,15 +116,19 @@ def checked(text):
     return check_subject(text).encode()
 
 
+def is_block(headers):
+    """Whether these bytes begin with NATS/1.0, and end with their only empty line."""
+    return headers.find(b"NATS/1.0") == 0 and headers.find(b"\r\n\r\n") == len(headers) - 4
+
+
 def header_block(nc, headers):
     """A ready header block as it is, or that of a dict. ValueError: it is none, or the server
     knows no headers.
     """
     if nc.connected and not nc.server.headers:
         raise ValueError("headers: this server does not know them")
-    if isinstance(headers, _BYTES) and headers.find(b"NATS/1.0") == 0:
-        if headers.find(b"\r\n\r\n") == len(headers) - 4:
-            return headers
+    if isinstance(headers, _BYTES) and is_block(headers):
+        return headers
     from .headers import encode
 
     return encode(headers)

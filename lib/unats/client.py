@@ -83,10 +83,8 @@ class Client:
         self.on_event, self.inbox_prefix, self.auth = on_event, inbox_prefix, auth
         self.ping_interval_ms, self.max_pings_out = ping_interval_ms, max_pings_out
         self.connect_timeout_ms = connect_timeout_ms
-        self.reconnect_wait_ms, self.reconnect_max_wait_ms = (
-            reconnect_wait_ms,
-            reconnect_max_wait_ms,
-        )
+        self.reconnect_wait_ms = reconnect_wait_ms
+        self.reconnect_max_wait_ms = reconnect_max_wait_ms
         self.max_reconnects, self.randomize = max_reconnects, randomize
         self.ignore_discovered_servers = ignore_discovered_servers
         prepare(self, servers, tls, name, (user, password, token), (echo, verbose, pedantic))
@@ -105,9 +103,8 @@ class Client:
 
     def deadline(self, ms):
         """The deadline that is so many milliseconds away, at most 3 days."""
-        return (
-            utime.ticks_ms() - (-int(min(max(ms, 0), _LONGEST)) & _WRAP)
-        ) & _WRAP  # (a sum could need the heap)
+        ms = int(min(max(ms, 0), _LONGEST))
+        return (utime.ticks_ms() - (-ms & _WRAP)) & _WRAP  # (a sum could need the heap)
 
     def left(self, deadline):
         """Milliseconds until a deadline, 0 if it is past, also by days: half the ticks' range

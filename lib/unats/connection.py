@@ -16,8 +16,8 @@ protocol; ADR-40 for the behaviour. All of this allocates.
 import utime
 from micropython import const
 
-from .kernels import END, MAX_PAYLOAD, POS, QUEUED, ROOM, SENT, copy, exchange, piece, push, reset
-from .servers import connect_line, give_back, is_address, next_server, read_info, wait_ms
+from .kernels import END, MAX_PAYLOAD, POS, QUEUED, ROOM, SENT, copy, exchange, piece, push
+from .servers import clear, connect_line, give_back, is_address, next_server, read_info, wait_ms
 from .state import Info
 
 _UP = const(0)  # values of nc._phase
@@ -295,13 +295,7 @@ def _leave(nc):
     """Close the transport; forget all that belonged to the connection but whole messages. Returns
     how many these are.
     """
-    nc._phase = _IDLE
-    nc._broken = nc._refusal = nc._chunks = nc._fragments = None
-    nc._pong = nc._pending = False
-    nc._deaf = nc._todo = True
-    nc._chunk = nc._text = b""
-    nc._pings = nc._pongs = nc._silent = 0
-    reset(nc._f)
+    clear(nc)
     try:
         nc.transport.close()
     except (OSError, MemoryError):

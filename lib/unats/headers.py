@@ -4,6 +4,8 @@ one.
 Names keep their case, and a name may come more than once. Everything here allocates.
 """
 
+from .arguments import is_block
+
 _VERSION = "NATS/1.0"
 
 
@@ -17,7 +19,7 @@ def encode(headers):
     if isinstance(headers, memoryview):
         headers = bytes(headers)
     if isinstance(headers, (bytes, bytearray)):
-        if headers.find(b"NATS/1.0") or headers.find(b"\r\n\r\n") != len(headers) - 4:
+        if not is_block(headers):
             raise ValueError(
                 "headers: a block begins with NATS/1.0, and ends with its only empty line"
             )

@@ -258,9 +258,8 @@ def scan(buf: ptr8, f: ptr32) -> int:
             c = int(buf[at])
         f[i + 1] = at
         f[i + 2] = value
-        if (
-            f[i] == at or i > _SUBJECT + 14
-        ):  # empty; or a sixth (which went where there is no harm)
+        # Empty; or a sixth (which went where there is no harm).
+        if f[i] == at or i > _SUBJECT + 14:
             c = 0
             break
         i += 3
@@ -769,9 +768,8 @@ class Msg:
         """Publish to the reply subject, as `Client.publish`; False also if there is none."""
         if self._f[_REPLY] == self._f[_REPLY_END]:
             return False
-        return self.nc.publish(
-            self.buffer, payload, b"", headers, n
-        )  # which stands for the reply subject
+        # The buffer stands for the reply subject in it.
+        return self.nc.publish(self.buffer, payload, b"", headers, n)
 
 
 # Where in the array a message's parts are, for `msg_extras.py`; each of the second six has its end

@@ -1,7 +1,6 @@
 """What a server's -ERR says; loaded when there is one."""
 
 from .errors import AuthError, ServerError
-from .kernels import END, POS
 
 _STAYS = ("Permissions Violation", "Invalid ", "maximum subscriptions")
 
@@ -13,10 +12,8 @@ def event(nc, line):
     if not stays:
         nc._refusal = error
     if isinstance(error, AuthError):
-        nc._broken = error
-        nc._deaf = nc._todo = True
-        nc._f[POS] = nc._f[END]
-    elif stays or not nc._phase:
+        raise error  # to `connection.text`, which ends the connection
+    if stays or not nc._phase:
         nc.event("error", error)
     for f in nc.on_refusal if error.operation else ():
         f(error)

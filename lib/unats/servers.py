@@ -9,7 +9,7 @@ from json import loads
 from random import getrandbits
 
 from .checks import check, check_subject
-from .kernels import Msg, Stats, positions
+from .kernels import Msg, Stats, positions, reset
 from .state import Info, Server
 
 __version__ = "0.2.0"
@@ -162,18 +162,24 @@ def prepare(nc, servers, tls, name, auth, flag):
     nc.server = Info()
     nc.state = "disconnected"
     nc.last_error = None
-    nc._phase = 1  # not connected, nor trying: see connection.py; 0 is up
     nc._deadline = 0  # IDLE: of the next attempt; until UP: of this one; UP: of the next PING
     nc._settled = None  # when a connection counts as good; None: it does
-    nc._deaf = True  # nothing is read: not connected, or what has come is not protocol
+    clear(nc)
+
+
+def clear(nc):
+    """Forget what belongs to a connection: the state of a client that has none."""
+    nc._phase = 1  # not connected, nor trying: see connection.py; 0 is up
     nc._broken = nc._refusal = None  # why the connection ends; its last -ERR
-    # something beside reading, writing and waiting is to be done in the next turn:
+    nc._deaf = True  # nothing is read: not connected, or what has come is not protocol
+    # Something beside reading, writing and waiting is to be done in the next turn:
     nc._todo = True
-    nc._pong = nc._pending = False  # ... PONG, or subscriptions, are to be queued;
+    nc._pong = nc._pending = False  # ... PONG, or subscriptions, are to be queued.
     nc._pings = nc._pongs = nc._silent = 0
     nc._chunk = nc._text = b""  # what goes out before all else; what has come of INFO or -ERR
-    # what is behind the former; the subscription of a message in fragments
-    nc._chunks = nc._fragments = None
+    nc._chunks = None  # what goes out behind that chunk
+    nc._fragments = None  # the subscription of a message in fragments
+    reset(nc._f)
 
 
 def check_subscription(nc, subject, handler, queue, max_msgs):

@@ -44,8 +44,8 @@ class Subscription:
         self.direct = None if max_msgs else handler  # for messages that need only be counted
         self.chunked = chunked
         self.max_msgs = max_msgs
-        # the latter: messages had before this connection
-        self.received = self.dropped = self.offset = 0
+        self.received = self.dropped = 0
+        self.offset = 0  # messages had before this connection
         self.error = None
         self.told = 0  # 1: this connection's server has it; 2: and knows all of it
         self.nc = nc

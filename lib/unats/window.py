@@ -33,9 +33,8 @@ class Window:
         self.size = size
         self.due = min(size >> 1, size - tx_size - 24 - 2 * self.COST)
         self._numbers = array("i", [0] * _MARKS)  # which PINGs are unanswered, oldest first;
-        self._sizes = array(
-            "i", [0] * _MARKS
-        )  # ... and what each vouches for, beyond the one before
+        # ... and what each vouches for, beyond the one before
+        self._sizes = array("i", [0] * _MARKS)
         self._lost_at = None
         self.handler = False  # one may be called at the moment
         self.clear()
