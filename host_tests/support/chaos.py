@@ -2,8 +2,7 @@
 
     storm = Storm(seed, boards, servers, kills=10)
     storm.run()                # until every board has said that all its readings are acknowledged
-    storm.check(messages)      # against the journals that the boards have kept; returns the
-                               figures
+    storm.check(messages)      # against the journals that boards have kept; returns the figures
 
 What breaks next comes from the seed, when it breaks from how far the boards are, and so the
 figures are always reached. Time is the machine's own: a seed repeats the plan, and not each

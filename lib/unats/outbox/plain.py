@@ -83,8 +83,7 @@ class Unacked:
         return True
 
     def _reject(self):
-        self.last_error = ValueError("a reading is larger than this server takes")
-        self._spool.stats.rejected += 1
+        self.last_error = self._spool.reject()
         return True
 
     def _send_marker(self):

@@ -163,6 +163,11 @@ class Spool:
             at = self.ring.place(need)
         return at
 
+    def reject(self):
+        """The reading taken out can not be sent, and is done with that; returns why."""
+        self.stats.rejected += 1
+        return ValueError("a reading is larger than this server takes")
+
     def _drop_first(self):
         """Give up the ring's oldest reading."""
         if self.source is self.ring:

@@ -212,8 +212,7 @@ class Acked:
         return False
 
     def _reject(self):
-        self.last_error = ValueError("a reading is larger than this server takes")
-        self._spool.stats.rejected += 1
+        self.last_error = self._spool.reject()
         return True
 
     def _is_stored(self):
