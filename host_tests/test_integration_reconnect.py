@@ -143,17 +143,25 @@ class _Observer:
     """Checks, message by message, that what the board numbers comes whole and in order."""
 
     def __init__(self, server, subject):
-        self.peer = Peer(server.url, reconnect_time_wait=0.02, max_reconnect_attempts=-1)
+        self._url = server.url
         self._subject = subject
+        self.seen = []
 
     def __enter__(self):
+        self.peer = Peer(self._url, allow_reconnect=False)
         self.peer.__enter__()
         self._messages = self.peer.subscribe(self._subject)
-        self.seen = []
         return self
 
     def __exit__(self, *what):
         self.peer.__exit__(*what)
+
+    def again(self):
+        """Go on with a connection of its own to a server that was killed: what is tested is not
+        how the observer comes back.
+        """
+        self.__exit__(None, None, None)
+        self.__enter__()
 
     def take(self, n):
         """Take until n more have come."""
@@ -190,6 +198,7 @@ def test_nothing_is_torn_by_a_break_while_publishing(any_board, server, proxy, s
             proxy.up.until_held()
             if how == "kill":
                 server.restart()
+                observer.again()
             else:
                 proxy.cut(reset=how == "rst")
             proxy.up.let_pass()

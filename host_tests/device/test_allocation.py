@@ -286,6 +286,22 @@ class Publishing(Case):
 
         self.check(work, 40, 1)
 
+    def test_characters_never_seen_before(self):
+        """MicroPython interns each str of one character, also what is taken out of another."""
+        nc = self.connected()
+
+        def work(subject):
+            nc.publish(subject, b"hi")
+            nc.poll()
+
+        work("a")
+        for run in (43, 46), (47, 62), (63, 127):
+            subject = bytes(range(*run)).decode()
+            if count is not None:
+                self.assertEqual(allocated(work, subject), 0)
+            work(subject)
+        self.assertEqual(nc.stats.out_msgs, 4 if count is None else 7)
+
     def test_replies_never_seen_before(self):
         nc = self.connected()
         replies = iter(["_INBOX.board-%d.t" % i for i in range(200)])

@@ -5,6 +5,7 @@ itself.
 from uio import BytesIO
 
 _spread = bytearray(256)
+_stream = BytesIO(256)
 _probe = BytesIO(1)
 
 
@@ -18,11 +19,14 @@ def ptr8(buf):
             return bytes(buf) if _probe.write(buf, len(buf), 1) else buf
         return buf
     n = len(buf)
-    to = _spread if n <= len(_spread) else bytearray(n)
-    while n:
-        n -= 1
-        to[n] = min(ord(buf[n]), 255)
-    return to
+    if n > len(_spread):
+        return buf.encode()
+    # By a stream: a character taken out of a str is interned, and a new one takes heap.
+    _stream.seek(0)
+    _stream.write(buf, n)
+    _stream.seek(0)
+    _stream.readinto(_spread, n)
+    return _spread
 
 
 def ptr32(buf):
