@@ -66,6 +66,8 @@ class Constructing(Wrong):
             self.refused(self.client, "nats://host", **options)
 
         self.refused(unats.Client, "nats://host", on_event=5)
+        for transport in (5, "tcp", print):
+            self.refused(unats.Client, "nats://host", transport=transport)
 
     def test_addresses(self):
         for servers in (None, 5, "", [], [5], ",", "ftp://host", "nats://host:x", "a b"):
@@ -158,6 +160,8 @@ class Calling(Wrong):
                 self.refused(self.nc.subscribe, "a", print, queue)
         for max_msgs in (-1, 1.5, "1", None):
             self.refused(self.nc.subscribe, "a", print, None, max_msgs)
+        for chunked in (1, "yes", None):
+            self.refused(self.nc.subscribe, "a", print, None, 0, chunked)
         self.assertEqual(len(self.nc.subscriptions), 0)
 
     def test_request(self):

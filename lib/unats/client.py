@@ -247,7 +247,7 @@ class Client:
         """
         from .servers import check_subscription
 
-        subject, queue = check_subscription(self, subject, handler, queue, max_msgs)
+        subject, queue = check_subscription(self, subject, handler, queue, max_msgs, chunked)
         sub = Subscription(self, self._sid + 1, subject, handler, queue, max_msgs, chunked)
         if len(sub.lines()) + 24 > self.tx_size:
             raise ValueError("subject: too long for tx_size")

@@ -6,7 +6,6 @@ from uio import BytesIO
 
 _spread = bytearray(256)
 _stream = BytesIO(256)
-_probe = BytesIO(1)
 
 
 def ptr8(buf):
@@ -15,8 +14,8 @@ def ptr8(buf):
     """
     if not isinstance(buf, str):
         if isinstance(buf, memoryview):
-            _probe.seek(0)  # a stream writes bytes, whatever the items are
-            return bytes(buf) if _probe.write(buf, len(buf), 1) else buf
+            _stream.seek(0)  # a stream writes bytes, whatever the items are
+            return bytes(buf) if _stream.write(buf, len(buf), 1) else buf
         return buf
     n = len(buf)
     if n > len(_spread):

@@ -102,8 +102,12 @@ def _options(nc, name, auth, flag):
             )
     if nc.auth is not None and auth != (None, None, None):
         raise ValueError("auth: give no user, password and token beside it")
-    if nc.resolver is not None and not hasattr(nc.resolver, "start"):
-        raise ValueError("resolver: give a `unats.dns.Resolver`, or what has its methods")
+    for what, value, method in (
+        ("resolver", nc.resolver, "start"),
+        ("transport", nc.transport, "open"),
+    ):
+        if value is not None and not hasattr(value, method):
+            raise ValueError("%s: give one of this library, or what has its methods" % what)
     for what, call in ("auth", nc.auth), ("on_event", nc.on_event):
         if call is not None and not callable(call):
             raise ValueError("%s: give a function" % what)
@@ -182,12 +186,12 @@ def clear(nc):
     reset(nc._f)
 
 
-def check_subscription(nc, subject, handler, queue, max_msgs):
+def check_subscription(nc, subject, handler, queue, max_msgs, chunked):
     """The subject and the queue, or None, as str. ValueError: one of these is not valid."""
     subject = check_subject(subject, True)
     queue = check_subject(queue, False, "queue") if queue else None
-    if not callable(handler):
-        raise ValueError("handler: give a function")
+    if not callable(handler) or type(chunked) is not bool:
+        raise ValueError("handler: give a function; chunked: True or False")
     check("max_msgs", max_msgs, 0)
     give_back(nc)
     return subject, queue
