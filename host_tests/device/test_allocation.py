@@ -18,15 +18,14 @@ import unats
 from scripted import Scripted
 from unats import Payload, kernels
 
-TIMES = 10000 if hasattr(micropython, "mem_total") else 1000 if hasattr(gc, "mem_alloc") else 300
 HEADERS = b"NATS/1.0\r\nKind: temp\r\nUnit: C\r\n\r\n"
 
 if hasattr(micropython, "mem_total") and not hasattr(kernels, "ptr8"):
-    count = micropython.mem_total
+    count, TIMES = micropython.mem_total, 10000
 elif hasattr(gc, "mem_alloc"):
-    count = gc.mem_alloc
+    count, TIMES = gc.mem_alloc, 1000
 else:
-    count = None
+    count, TIMES = None, 300
 
 
 class Quick(Scripted):
