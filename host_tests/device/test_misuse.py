@@ -66,8 +66,6 @@ class Constructing(Wrong):
             self.refused(self.client, "nats://host", **options)
 
         self.refused(unats.Client, "nats://host", on_event=5)
-        for transport in (5, "tcp", print):
-            self.refused(unats.Client, "nats://host", transport=transport)
 
     def test_addresses(self):
         for servers in (None, 5, "", [], [5], ",", "ftp://host", "nats://host:x", "a b"):

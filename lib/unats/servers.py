@@ -102,12 +102,8 @@ def _options(nc, name, auth, flag):
             )
     if nc.auth is not None and auth != (None, None, None):
         raise ValueError("auth: give no user, password and token beside it")
-    for what, value, method in (
-        ("resolver", nc.resolver, "start"),
-        ("transport", nc.transport, "open"),
-    ):
-        if value is not None and not hasattr(value, method):
-            raise ValueError("%s: give one of this library, or what has its methods" % what)
+    if nc.resolver is not None and not hasattr(nc.resolver, "start"):
+        raise ValueError("resolver: give a `unats.dns.Resolver`, or what has its methods")
     for what, call in ("auth", nc.auth), ("on_event", nc.on_event):
         if call is not None and not callable(call):
             raise ValueError("%s: give a function" % what)
