@@ -416,6 +416,25 @@ class Large(Case):
         self.assertEqual(b"PUB a 5\r\nsmall\r\n" in self.sent(), queued)
         self.assertTrue(self.sent().endswith(b"PUB a 5\r\nagain\r\n"))
 
+    def test_of_one_that_broke_off_nothing_is_left_for_the_next_connection(self):
+        """However little of it went, be it nothing of its control line; and whether or not there
+        is room for it behind that line.
+        """
+        for size in (40, 48, 60, 64, 100, 1000):
+            for taken in (0, 1, 5, 12, 13, 20, 40):
+                self.start()
+                nc = self.connected(tx_size=64)
+                self.net.next_connection()
+                self.net.handshake()
+                nc.publish("before", b"1")
+                self.net.on_writes(20, taken or None, OSError(errno.EPIPE, "EPIPE"))
+                self.assertTrue(nc.publish("large", b"%d:%s" % (taken, pattern(size))) is False)
+                self.assertTrue(nc.publish("after", b"2"))
+                self.poll_until(nc, lambda: nc.stats.reconnects)
+                self.settle(nc)
+                self.assertTrue(self.sent().endswith(b"PING\r\nPUB after 1\r\n2\r\n"), self.sent())
+                self.assertEqual(nc.stats.dropped, 1)
+
     def test_whatever_is_raised_within_it_nothing_follows_half_of_it(self):
         for error in (
             KeyboardInterrupt(),

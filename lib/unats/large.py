@@ -7,7 +7,7 @@ where it lies. Once loaded, nothing here allocates.
 """
 
 from .checks import check_subject
-from .kernels import MAX_PAYLOAD, QUEUED, ROOM, attempt, drained, ping, push
+from .kernels import MAX_PAYLOAD, QUEUED, ROOM, SENT, attempt, drained, ping, push
 
 
 def begin(nc):
@@ -73,6 +73,9 @@ def send(nc):
         return done
     finally:  # whatever was raised: nothing may follow half a message
         if not done:
+            nc._f[QUEUED] = nc._f[SENT] = (
+                0  # its control line, which goes out with it or not at all
+            )
             nc.end("a message was cut off")
 
 
