@@ -71,6 +71,13 @@ class Hostile(Case):
             b"-ERX 'x'\r\n",
             b"\xff\xfe\r\n",
         )
+        for c in (b"\x00", b"\x0b", b"\x19", b"\x1f"):  # what ends no verb
+            self.check(
+                b"-ERR%s'x'\r\n" % c,
+                b"INFO%s{}\r\n" % c,
+                b"PING%s\r\n" % c,
+                b"MSG%sa 1 0\r\n\r\n" % c,
+            )
         self.check(
             b"PUB a 2\r\nhi\r\n", b"SUB a 1\r\n", b"CONNECT {}\r\n", b"HTTP/1.1 200 OK\r\n\r\n"
         )

@@ -159,7 +159,7 @@ def text(nc):
         if (
             len(line) > _MAX_TEXT
             or (len(verb) == 5 and verb[:4] not in (b"info", b"-err"))
-            or verb[4:] > b" "
+            or verb[4:] not in b" \t\r"
         ):
             raise error("ProtocolError", "no NATS protocol from %s" % nc.current)
         if line[-1:] != b"\n":
@@ -319,7 +319,7 @@ def requeue(nc, size):
                 n = 10 * n + tx[i] - 48
                 i += 1
             end += n + 2
-            keep = end > f[SENT] and n <= size
+            keep = f[SENT] < end <= f[QUEUED] and n <= size
             for reply in nc.no_requeue:
                 keep = keep and tx.find(reply, at, line) < 0
             if keep:
