@@ -427,7 +427,7 @@ class Large(Case):
                 self.net.next_connection()
                 self.net.handshake()
                 nc.publish("before", b"1")
-                self.net.on_writes(20, taken or None, OSError(errno.EPIPE, "EPIPE"))
+                self.net.on_writes(20, taken or None, OSError(errno.ECONNRESET, "ECONNRESET"))
                 self.assertTrue(nc.publish("large", b"%d:%s" % (taken, pattern(size))) is False)
                 self.assertTrue(nc.publish("after", b"2"))
                 self.poll_until(nc, lambda: nc.stats.reconnects)
