@@ -100,18 +100,26 @@ def copy(buf, at: int, data, start: int, n: int) -> int:
 
 
 @micropython.viper
-def digits(buf: ptr8, at: int, n: int) -> int:
-    """Write n >= 0 in decimal at buf[at], where there is room for ten digits; return its end."""
-    power = 1
-    while n // power >= 10:
-        power *= 10
-        at += 1
+def digits(buf: ptr8, at: int, n: int, decimals: int) -> int:
+    """Write n >= 0 in decimal at buf[at], with a point before the last `decimals` of its digits;
+    return its end. There is room for 11 bytes: the caller has checked n, and that decimals < 9.
+    """
     end = at + 1
-    while power > 0:
-        buf[at] = 48 + n % 10
+    rest = n // 10
+    while rest > 0 or end - at <= decimals:
+        rest = rest // 10
+        end += 1
+    if decimals > 0:
+        end += 1
+    i = end
+    while i > at:
+        i -= 1
+        buf[i] = 48 + n % 10
         n = n // 10
-        power = power // 10
-        at -= 1
+        decimals -= 1
+        if decimals == 0:
+            i -= 1
+            buf[i] = 46
     return end
 
 
@@ -201,10 +209,10 @@ def encode(
         n = more
         more = 0
     if head:
-        at = int(digits(buf, at, head))
+        at = int(digits(buf, at, head, 0))
         tx[at] = 32
         at += 1
-    at = int(digits(buf, at, total))
+    at = int(digits(buf, at, total, 0))
     tx[at] = 13
     tx[at + 1] = 10
     at += 2

@@ -8,8 +8,9 @@ from .kernels import copy, digits
 
 _HEX = b"0123456789abcdef"
 _LARGEST = const(0x3FFFFFFF)  # beyond it numbers take heap
-_SCALES = (1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000)
-_number = bytearray(b"-" + bytes(23))  # a sign, whole digits, the point, and decimals
+_number = bytearray(b"-" + bytes(11))  # a sign, ten digits, and the point
+_bytes, _int, _len, _str, _type = bytes, int, len, str, type  # found sooner than built-ins
+_write = _probe.write
 
 
 class Payload:
@@ -24,6 +25,7 @@ class Payload:
         check("size", size, 0)
         self.buffer = bytearray(size)
         self.size = 0
+        self._end = size
 
     def __len__(self):
         return self.size
@@ -35,19 +37,14 @@ class Payload:
 
     def text(self, s):
         """Append a str (as UTF-8), or bytes."""
-        if type(s) is str:
-            n = len(s)
+        if _type(s) is _str or _type(s) is _bytes:
+            n = _len(s)
+            # (Nothing is written unless it has more bytes than characters.)
+            if self.size + n <= self._end and _write(s, n, 1) == 0:
+                self.size = copy(self.buffer, self.size, s, 0, n)
+                return self
             _probe.seek(0)
-            if _probe.write(s, n, 1):  # its bytes are more than its characters
-                return self.bytes(s.encode())
-        elif type(s) is bytes:
-            n = len(s)
-        else:
-            return self.bytes(s)
-        if self.size + n > len(self.buffer):
-            self._room(n)
-        self.size = copy(self.buffer, self.size, s, 0, n)
-        return self
+        return self.bytes(s)
 
     def bytes(self, b):
         """Append a bytes-like object (or a str, as `text`)."""
@@ -57,44 +54,40 @@ class Payload:
         self.size = copy(self.buffer, self.size, b, 0, n)
         return self
 
-    def int(self, value):
-        """Append an int in decimal."""
-        return self.fixed(value, 0)
+    def fixed(self, value, decimals=0):
+        """Append an int that counts 10**-decimals, with the point in place: (2153, 2) is 21.53.
 
-    def fixed(self, value, decimals):
-        """Append an int that counts 10**-decimals, with the point in place: (2153, 2) is 21.53."""
-        if type(value) is not int or type(decimals) is not int or decimals < 0:
-            raise ValueError("fixed: give whole numbers, and no negative count of decimals")
+        `int(value)` is the same: without decimals it appends the int as it is.
+        """
+        if (
+            _type(value) is not _int
+            or _type(decimals) is not _int
+            or not 0 <= decimals < 9
+            or not -_LARGEST <= value <= _LARGEST
+        ):
+            return self._long(value, decimals)
+        # (With one word more on its stack this would take its frame from the heap.)
         start = 1
         if value < 0:
             start = 0
             value = -value
-        if value > _LARGEST or decimals > 8:
-            return self._long(value, decimals, start)
-        # (With one word more on its stack this would take its frame from the heap.)
-        if decimals:
-            decimals = _SCALES[decimals]
-            point = digits(_number, 1, value // decimals)
-            value = digits(_number, point, value % decimals + decimals)  # 1, where the point goes
-            _number[point] = 0x2E
-        else:
-            value = digits(_number, 1, value)
-        return self._append(start, value)
-
-    def _append(self, start, end):
-        """What is in `_number`."""
-        end -= start
-        if self.size + end > len(self.buffer):
-            self._room(end)
-        self.size = copy(self.buffer, self.size, _number, start, end)
+        value = digits(_number, 1, value, decimals) - start  # bytes of it, from now on
+        if self.size + value > self._end:
+            self._room(value)
+        self.size = copy(self.buffer, self.size, _number, start, value)
         return self
 
-    def _long(self, value, decimals, start):
-        s = str(value)
+    int = fixed
+
+    def _long(self, value, decimals):
+        """`fixed` for what is larger, or is no number."""
+        if type(value) is not int or type(decimals) is not int or decimals < 0:
+            raise ValueError("fixed: give whole numbers, and no negative count of decimals")
+        s = str(abs(value))
         if decimals:
             s = "0" * (decimals + 1 - len(s)) + s
             s = s[:-decimals] + "." + s[-decimals:]
-        return self.bytes("-"[start:] + s)
+        return self.bytes("-" + s if value < 0 else s)
 
     def hex(self, b):
         """Append the bytes as pairs of lower-case hexadecimal digits."""
@@ -115,5 +108,5 @@ class Payload:
         self.size += 1
 
     def _room(self, n):
-        if self.size + n > len(self.buffer):
-            raise ValueError("Payload is full: make it larger than %d bytes" % len(self.buffer))
+        if self.size + n > self._end:
+            raise ValueError("Payload is full: make it larger than %d bytes" % self._end)

@@ -98,8 +98,8 @@ def reading_line(costs):
     """What building a reading takes beside publishing it, in words."""
     built, text, payload = (costs[what].instructions for what in ("built", "bytes", "payload"))
     return (
-        f"Building `{READING}` with Payload takes {built:,.0f} instructions, which is to be at "
-        f"most what publishing it takes: {text:,.0f} as bytes. (As a Payload {payload:,.0f}.)"
+        f"Building `{READING}` with Payload takes {built:,.0f} instructions, at most as many as "
+        f"publishing it: {payload:,.0f}. (Its bytes by themselves {text:,.0f}.)"
     )
 
 
