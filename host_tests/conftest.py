@@ -6,7 +6,7 @@ import pytest
 
 from support import paths
 
-for _folder in (paths.DEVICE, paths.FIRMWARE, paths.LIB, paths.SHIM):
+for _folder in (*paths.DEVICE_PATH, paths.FIRMWARE, paths.LIB, paths.SHIM):
     sys.path.insert(0, str(_folder))
 
 import micropython  # noqa: E402,F401  makes viper's names known

@@ -8,10 +8,10 @@ import pytest
 
 from support.interpreters import unix_command, unix_environment
 from support.live import BOARD_HEAP, other, server  # noqa: F401  fixtures
-from support.paths import DEVICE
+from support.paths import PROGRAMS
 from support.ports import free_port
 
-_SCRIPT = DEVICE / "live_endurance.py"
+_SCRIPT = PROGRAMS / "live_endurance.py"
 _COUNTS = [100000, pytest.param(1000000, marks=pytest.mark.soak)]
 _CONNECTIONS = 1000
 _PATIENCE_S = 120

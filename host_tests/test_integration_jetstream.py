@@ -15,7 +15,7 @@ from nats.js.api import StreamConfig
 
 from support.interpreters import unix_command, unix_environment
 from support.live import BOARD_HEAP, any_board, board, eventually, start_board  # noqa: F401  fixtures too
-from support.paths import DEVICE
+from support.paths import PROGRAMS
 from support.peer import Peer
 from support.proxy import Proxy
 
@@ -309,7 +309,7 @@ class Killed:
     """live_outbox.py, to be killed at any moment."""
 
     def __init__(self, url, folder, round, count):
-        words = DEVICE / "live_outbox.py", url, folder, round, count
+        words = PROGRAMS / "live_outbox.py", url, folder, round, count
         self._process = subprocess.Popen(
             unix_command(*words, heapsize=BOARD_HEAP),
             env=unix_environment(),

@@ -1,8 +1,8 @@
 """Readings outlast power cuts: the outbox on MicroPython's littlefs and FAT, cut after every
 single write.
 
-See device/power_cuts.py for what is done and what must hold. The random runs come from a number
-that a failing test prints; UNATS_SEED=number repeats them.
+See device/programs/power_cuts.py for what is done and what must hold. The random runs come from a
+number that a failing test prints; UNATS_SEED=number repeats them.
 """
 
 import os
@@ -12,7 +12,7 @@ import re
 import pytest
 
 from support.interpreters import run_micropython
-from support.paths import DEVICE
+from support.paths import PROGRAMS
 
 HEAP = "128M"  # for the flash as it was at every cut
 TIMEOUT_S = 300
@@ -21,7 +21,7 @@ TIMEOUT_S = 300
 def cut_everywhere(*words):
     """The figures that the run prints at its end."""
     output = run_micropython(
-        DEVICE / "power_cuts.py", *words, heapsize=HEAP, timeout_s=TIMEOUT_S
+        PROGRAMS / "power_cuts.py", *words, heapsize=HEAP, timeout_s=TIMEOUT_S
     ).check()
     said = re.search(r"cuts (\d+) readings (\d+) stored (\d+) found (\d+) starts (\d+)", output)
     return {

@@ -78,7 +78,7 @@ async function main() {
         if (fs.existsSync(source)) copyTree(micropython.FS, source, to);
     }
     run(micropython, `import sys
-sys.path[:] = ["/lib", "/firmware", "/device", "/unittest", ".frozen"]
+sys.path[:] = ["/lib", "/firmware", "/device/programs", "/device/support", "/device", "/unittest", ".frozen"]
 sys.argv[:] = ${JSON.stringify([options.scripts[0] ?? '', ...options.args])}`);
     if (options.suite) return run(micropython, `import unittest\nunittest.main("${options.suite}")`);
     for (const script of options.scripts) {

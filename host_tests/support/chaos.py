@@ -17,7 +17,7 @@ import time
 
 from .interpreters import unix_command, unix_environment
 from .live import BOARD_HEAP
-from .paths import DEVICE
+from .paths import PROGRAMS
 from .proxy import Proxy
 
 _STUCK_S = 120  # without a single reading acknowledged: something does not come back
@@ -44,7 +44,7 @@ class Stuck(AssertionError):
 
 
 class Life:
-    """One start of a board, and what its journal says: see device/live_chaos.py."""
+    """One start of a board, and what its journal says: see device/programs/live_chaos.py."""
 
     def __init__(self, number):
         self.number = number
@@ -117,7 +117,7 @@ class Board:
         )
         self.lives.append(life)
         life.process = subprocess.Popen(
-            unix_command(DEVICE / "live_chaos.py", *words, heapsize=BOARD_HEAP),
+            unix_command(PROGRAMS / "live_chaos.py", *words, heapsize=BOARD_HEAP),
             env=unix_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

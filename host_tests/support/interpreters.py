@@ -5,7 +5,7 @@ import subprocess
 
 from tools.toolchain import plain_lib
 
-from .paths import DEVICE, FIRMWARE, LIB, MICROPYTHON, NODE, TOOLS, UNITTEST, needed
+from .paths import DEVICE_PATH, FIRMWARE, LIB, MICROPYTHON, NODE, TOOLS, UNITTEST, needed
 
 UNIX_HEAP = "2M"
 TIMEOUT_S = 120
@@ -32,7 +32,7 @@ def unix_environment(lib=LIB):
 
     The frozen modules come last, so that unittest is the same one on every interpreter.
     """
-    path = (lib, FIRMWARE, DEVICE, UNITTEST, ".frozen")
+    path = (lib, FIRMWARE, *DEVICE_PATH, UNITTEST, ".frozen")
     return dict(os.environ, MICROPYPATH=":".join(map(str, path)))
 
 

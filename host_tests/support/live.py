@@ -21,7 +21,7 @@ import pytest
 
 from .interpreters import unix_command, unix_environment
 from .nats_server import NatsServer
-from .paths import DEVICE, LIB, SHIM
+from .paths import LIB, PROGRAMS, SHIM
 from .peer import Peer
 
 # As much as the simulated boards of `make run` have; there is its reason too.
@@ -46,7 +46,7 @@ class Board:
     """
 
     def __init__(self, interpreter="micropython", heapsize=BOARD_HEAP):
-        script = str(DEVICE / "live_board.py")
+        script = str(PROGRAMS / "live_board.py")
         if interpreter == "micropython":
             command, environment = unix_command(script, heapsize=heapsize), unix_environment()
         else:

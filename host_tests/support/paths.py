@@ -6,6 +6,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib"
 FIRMWARE = ROOT / "firmware"
 DEVICE = ROOT / "host_tests" / "device"
+PROGRAMS = DEVICE / "programs"
+DEVICE_PATH = PROGRAMS, DEVICE / "support", DEVICE
 SHIM = ROOT / "host_tests" / "shim"
 TOOLS = ROOT / "tools"
 
