@@ -72,7 +72,7 @@ def needed(config, asks_names=False):
 
     asks_names: whether the board asks for the addresses of names itself.
     """
-    names = ("connection", "arguments", "large")
+    names = ("connection", "arguments", "chunked")
     if asks_names and (config.ca is not None or has_names(config.servers)):
         names += ("dns",)
     if config.ca is not None:
@@ -83,9 +83,9 @@ def needed(config, asks_names=False):
         return names
     names += ("outbox.flashlog", "outbox.spool", "outbox", "msg_extras")
     if config.outbox == "none":
-        return names + ("outbox.plain",)
-    names += ("outbox.stream", "request")
-    return names if config.sleep_ms is None else names + ("outbox.early",)
+        return names + ("outbox.core_sender",)
+    names += ("outbox.jetstream_sender", "request")
+    return names if config.sleep_ms is None else names + ("outbox.pipelined",)
 
 
 def has_names(servers):
@@ -138,9 +138,9 @@ def run_once(app, config):
     from wake import Wake
 
     if config.outbox == "stream":
-        from unats.outbox.early import Early
+        from unats.outbox.pipelined import Pipelined
 
-        Early(app.client, app.outbox)
+        Pipelined(app.client, app.outbox)
     Wake(app, utime, config.sleep_ms, config.awake_ms).run()
 
 

@@ -7,8 +7,8 @@
 It is awake for a bounded time whatever happens, and nothing that it has read is lost by a wake
 without Wi-Fi or server: the readings go to flash, a block of it for each such wake, and leave with
 those of a later one. With `outbox` "stream" they leave together with CONNECT (see
-`unats.outbox.early`), and are confirmed by the stream; with "none" they leave once the server has
-answered, and are confirmed as being there.
+`unats.outbox.pipelined`), and are confirmed by the stream; with "none" they leave once the server
+has answered, and are confirmed as being there.
 
 A board that sleeps hears no commands. After power-on it stays awake for some seconds more, and
 says so: Ctrl-C then ends the program, which is how to get to its prompt, and to deploy.

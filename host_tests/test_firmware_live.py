@@ -320,7 +320,7 @@ def test_turns_without_nodelay_cost_a_round_trip_for_each_segment():
 
 ALLOCATION = """
 import gc, micropython, sys, utime
-import unats, unats.outbox.stream, unats.outbox.plain
+import unats, unats.outbox.jetstream_sender, unats.outbox.core_sender
 from unats.outbox import Outbox
 sys.path.append(sys.argv[3])
 import boards, sensors, settings

@@ -25,7 +25,7 @@ _SOON = {"reconnect_wait_ms": 20, "reconnect_max_wait_ms": 100}
 # Defines js, and readings(n, first=0), which lets the outbox take n of them.
 _PRELUDE = """
 gc.collect()  # compiling takes some room
-import unats.outbox.stream
+import unats.outbox.jetstream_sender
 gc.collect()
 import unats.outbox.flashlog
 gc.collect()

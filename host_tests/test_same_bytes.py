@@ -62,7 +62,7 @@ def connect(**fields):
     return expected
 
 
-def greeted(sent):
+def connect_of(sent):
     """The fields of CONNECT, when that, and PING, is all there is."""
     lines = sent.split(b"\r\n")
     assert lines[1:] == [b"PING", b""]
@@ -98,7 +98,7 @@ def greeted(sent):
     ],
 )
 def test_connect(scenes, scene, fields):
-    assert greeted(scenes[scene]) == connect(**fields)
+    assert connect_of(scenes[scene]) == connect(**fields)
 
 
 def test_connect_to_the_byte(scenes):

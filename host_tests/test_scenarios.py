@@ -12,8 +12,8 @@ import sys
 import pytest
 
 _HERE = pathlib.Path(__file__).parent
-_STATES = "device/test_client_states.py::"
-_FRAMING = "device/test_framing.py::"
+_STATES = "device/test_connection.py::"
+_FRAMING = "device/test_kernels.py::"
 _RECONNECT = "test_integration_reconnect.py::test_"
 
 SCENARIOS = {
@@ -66,8 +66,8 @@ SCENARIOS = {
     "11 writes of 1 byte, None, ENOBUFS, ENOMEM": [
         "device/test_publish.py::Full::test_nothing_is_lost_or_mixed_by_short_writes",
         "device/test_publish.py::Full::test_writes_that_take_nothing_now",
-        _STATES + "Connecting::test_the_greeting_by_short_writes",
-        _STATES + "Connecting::test_the_greeting_when_there_is_no_memory_for_it_now",
+        _STATES + "Connecting::test_the_handshake_by_short_writes",
+        _STATES + "Connecting::test_the_handshake_when_there_is_no_memory_for_it_now",
         "device/test_reconnect_faults.py::Failing::test_every_call_of_the_transport",
     ],
     "12 TLS None with more publishes queued behind it": [
@@ -101,10 +101,10 @@ SCENARIOS = {
     "18 ticks_ms wrap in ping, request and back-off; a 7-day pause": [
         _STATES + "KeepingAlive::test_stale_after_max_pings_out",
         _STATES + "Reconnecting::test_waits_grow_up_to_the_maximum",
-        "device/test_requests.py::NotWaiting::test_none_on_timeout",
-        "device/test_review.py::Ticks::test_keep_alive_after_a_pause_of_seven_days",
-        "device/test_review.py::Ticks::test_a_request_ends_after_a_pause_of_seven_days",
-        "device/test_review.py::Ticks::test_reconnecting_after_a_pause_of_seven_days",
+        "device/test_request.py::NotWaiting::test_none_on_timeout",
+        "device/test_corners.py::Ticks::test_keep_alive_after_a_pause_of_seven_days",
+        "device/test_corners.py::Ticks::test_a_request_ends_after_a_pause_of_seven_days",
+        "device/test_corners.py::Ticks::test_reconnecting_after_a_pause_of_seven_days",
         "device/test_outbox.py::Trouble::test_the_clock_may_wrap_and_the_application_may_pause_for_a_week",
     ],
     "19 heap_lock around the steady state": [
@@ -143,8 +143,8 @@ SCENARIOS = {
         _RECONNECT + "a_board_that_publishes_and_falls_asleep_has_lost_nothing",
     ],
     "25 a request outstanding across a reconnect": [
-        "device/test_requests.py::Waiting::test_a_lost_connection_fails_it_at_once",
-        "device/test_requests.py::NotWaiting::test_a_lost_connection_ends_all_at_once",
+        "device/test_request.py::Waiting::test_a_lost_connection_fails_it_at_once",
+        "device/test_request.py::NotWaiting::test_a_lost_connection_ends_all_at_once",
         _RECONNECT + "a_request_outstanding_when_the_connection_breaks",
     ],
 }

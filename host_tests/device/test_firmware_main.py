@@ -103,19 +103,19 @@ class Security(unittest.TestCase):
 
 class Needed(unittest.TestCase):
     def test_only_what_the_settings_need(self):
-        always = ("connection", "arguments", "large")
+        always = ("connection", "arguments", "chunked")
         self.assertEqual(main.needed(config(outbox="off")), always)
         for sleep in ({}, {"sleep_s": 60}):
             names = main.needed(config(**sleep))
             self.assertTrue(
-                "outbox.plain" in names
-                and "outbox.stream" not in names
-                and "outbox.early" not in names
+                "outbox.core_sender" in names
+                and "outbox.jetstream_sender" not in names
+                and "outbox.pipelined" not in names
             )
         names = main.needed(config(outbox="off", ca="c", creds="c"))
         self.assertEqual(names, always + ("tls", "auth"))
-        self.assertTrue("outbox.stream" in main.needed(config(outbox="stream")))
-        self.assertTrue("outbox.early" in main.needed(config(outbox="stream", sleep_s=60)))
+        self.assertTrue("outbox.jetstream_sender" in main.needed(config(outbox="stream")))
+        self.assertTrue("outbox.pipelined" in main.needed(config(outbox="stream", sleep_s=60)))
 
     def test_addresses_are_not_asked_for(self):
         for server, expected in (

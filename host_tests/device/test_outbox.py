@@ -10,10 +10,10 @@ import micropython
 
 import unats
 import unats.outbox
-import unats.outbox.plain
+import unats.outbox.core_sender
+import unats.outbox.dedup
+import unats.outbox.jetstream_sender
 import unats.outbox.spool
-import unats.outbox.stored
-import unats.outbox.stream
 from fake_stream import FakeClient
 from scripted import Clock, Scripted
 from unats import kernels
@@ -33,9 +33,9 @@ class WithClient(unittest.TestCase):
         self.clock = Clock().install(
             unats.outbox.spool,
             unats.outbox,
-            unats.outbox.stream,
-            unats.outbox.plain,
-            unats.outbox.stored,
+            unats.outbox.jetstream_sender,
+            unats.outbox.core_sender,
+            unats.outbox.dedup,
         )
         self.path = "/tmp/unats-" + random_hex(12)
         self.nc = FakeClient()

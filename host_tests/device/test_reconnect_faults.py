@@ -53,7 +53,7 @@ class Faults(Case):
             nc.publish("p", b"%d23" % i)  # 14 bytes each
         nc.poll()
 
-    def greetings(self, count):
+    def handshakes(self, count):
         for _ in range(count):
             self.net.next_connection()
             self.net.handshake()
@@ -75,9 +75,9 @@ class Faults(Case):
         """
         published = b""
         for sent in self.streams[1:] + [self.sent()]:
-            greeting, ping, rest = sent.partition(b"PING\r\n")
+            handshake, ping, rest = sent.partition(b"PING\r\n")
             if ping:
-                self.assertEqual(greeting[greeting.find(b"\r\n") + 2 :], b"SUB a 1\r\n")
+                self.assertEqual(handshake[handshake.find(b"\r\n") + 2 :], b"SUB a 1\r\n")
             published += rest
         whole = b"PUB p 3\r\n123\r\nPUB p 3\r\n223\r\n"
         self.assertTrue(
@@ -99,7 +99,7 @@ class Failing(Faults):
                 self.start()
                 nc = self.connected(reconnect_wait_ms=1, reconnect_max_wait_ms=2)
                 self.queue(nc)
-                self.greetings(4)
+                self.handshakes(4)
                 self.fail_at(n, error)
                 self.come_back(nc)
                 self.check(
@@ -140,7 +140,7 @@ class NoHeap(Faults):
                 self.start()
                 nc = self.connected(reconnect_wait_ms=1, reconnect_max_wait_ms=2)
                 self.queue(nc)
-                self.greetings(12)
+                self.handshakes(12)
                 for _ in range(begin):
                     nc.poll(1)
                 self.fail_at(0, None)

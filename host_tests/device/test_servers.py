@@ -440,7 +440,7 @@ class Queued(Case):
 
     def break_with(self, nc, cut, **info):
         """Let so many bytes leave, break, and connect again; what was sent then, behind the
-        greeting.
+        handshake.
         """
         self.net.on_writes(*([cut] if cut else []) + [OSError(errno.ECONNRESET, "ECONNRESET")])
         self.net.next_connection()

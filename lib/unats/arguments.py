@@ -5,7 +5,7 @@
     0 subject   1 reply subject   2 headers   3 payload   4 bytes of it   5 bytes of the subject
                 6 its start
     7 of its bits, 1: the subjects are known to be valid; 2: the payload is sent separately, see
-    `large.py`
+    `chunked.py`
 
 Loaded when there is such an argument, or the buffer is full; once it is loaded, publishing does
 not allocate.
@@ -34,7 +34,7 @@ def publish(nc):
 
 def _read(nc, rest):
     size = size_of(rest[3])
-    rest[3] = octets(rest[3])
+    rest[3] = utf8(rest[3])
     if rest[4] == -1:
         rest[4] = size
     else:
@@ -55,7 +55,7 @@ def _queue(nc, rest):
     while True:
         done = encode_rest(nc)
         if done > 0:
-            return rest[7] < 2 or nc.feature("large").send(nc)
+            return rest[7] < 2 or nc.feature("chunked").send(nc)
         if done == -1:
             rest[0] = checked(rest[0])
             rest[5] = len(rest[0])
@@ -69,13 +69,13 @@ def _queue(nc, rest):
             ):
                 nc.stats.dropped += 1  # it is full, and nothing leaves at the moment
                 return False
-            if not nc.feature("large").begin(nc):
+            if not nc.feature("chunked").begin(nc):
                 nc.stats.dropped += 1
                 return False
             rest[7] += 2
 
 
-def octets(data):
+def utf8(data):
     """What can be a payload as what its bytes are in: of a str that is not ASCII new ones
     (allocates). ValueError.
     """
@@ -92,7 +92,7 @@ def size_of(data):
     """How many bytes a payload has."""
     if hasattr(data, "fixed"):
         return data.size
-    n = len(octets(data))
+    n = len(utf8(data))
     while isinstance(data, memoryview) and is_longer(data, n):  # it counts its items
         n += len(data)
     return n

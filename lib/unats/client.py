@@ -268,11 +268,11 @@ class Client:
         self._pending = self._todo = True
         for sid in sorted(self.subscriptions) if not self._phase else ():
             sub = self._lookup(sid)
-            if sub is not None and sub.told < 2:
+            if sub is not None and sub.sent < 2:
                 lines = sub.lines()
                 if lines and not control(self, lines):
                     return
-                sub.told = 2
+                sub.sent = 2
                 if sub.handler is None:
                     self.subscriptions.pop(sid, None)
         self._pending = self._phase > 0

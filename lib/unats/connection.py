@@ -16,7 +16,7 @@ protocol; ADR-40 for the behaviour. All of this allocates.
 import utime
 from micropython import const
 
-from .kernels import END, MAX_PAYLOAD, POS, QUEUED, ROOM, SENT, copy, exchange, piece, push
+from .kernels import END, MAX_PAYLOAD, POS, QUEUED, ROOM, SENT, copy, exchange, push, read_line
 from .servers import clear, connect_line, give_back, is_address, next_server, read_info, wait_ms
 from .state import Info
 
@@ -154,7 +154,7 @@ def text(nc):
     it.
     """
     try:
-        line = nc._text = nc._text + piece(nc._rx, nc._f)
+        line = nc._text = nc._text + read_line(nc._rx, nc._f)
         verb = line[:5].lower()
         if (
             len(line) > _MAX_TEXT
@@ -216,15 +216,15 @@ def lines(nc):
         sub = nc.subscriptions.get(sid)
         if sub is None:
             continue
-        sub.told = 0
+        sub.sent = 0
         data = sub.lines()
         if len(chunk) + len(data) > 512:
-            if w is not None and w.tail + len(chunk) > w.due:
+            if w is not None and w.tail + len(chunk) > w.ping_at:
                 chunk = pinged(nc, chunk)
             yield chunk
             chunk = b""
         chunk += data
-        sub.told = 2
+        sub.sent = 2
         if sub.handler is None:
             nc.subscriptions.pop(sid)
     for f in nc.on_connect:

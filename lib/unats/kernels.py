@@ -410,7 +410,7 @@ def write(nc):
         if nc._window is None:
             at += attempt(nc, nc._tx, at, f[QUEUED] - at) or 0
         else:
-            if nc._window.tail + f[QUEUED] - at > nc._window.due:
+            if nc._window.tail + f[QUEUED] - at > nc._window.ping_at:
                 ping(nc)
             at += push(nc, nc._tx, at, f[QUEUED] - at)
         if at == f[QUEUED]:
@@ -479,7 +479,7 @@ def receive(nc, f):
     while rounds and not nc._deaf:
         i = make_room(nc._rx, f)
         if i > 8:
-            if nc.feature("tidy").shorten(nc._rx, f):
+            if nc.feature("tidy").truncate(nc._rx, f):
                 continue
             _wrong(nc)
             break
@@ -661,7 +661,7 @@ def _wrong(nc):
     return nc.end("no NATS protocol", "ProtocolError")
 
 
-def cut(f, end):
+def skip(f, end):
     """Nothing is left of the control line at hand beyond `end`: its message will be skipped.
     False: it is endless.
     """
@@ -671,7 +671,7 @@ def cut(f, end):
     return f[_CUT] < _MAX_LINE
 
 
-def piece(rx, f):
+def read_line(rx, f):
     """Consume what has come of a line, and return it, bytes: what follows belongs to it up to LF.
     Allocates.
     """

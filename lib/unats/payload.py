@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from .arguments import _probe, octets, size_of
+from .arguments import _probe, size_of, utf8
 from .checks import check
 from .kernels import copy, digits
 
@@ -49,7 +49,7 @@ class Payload:
     def bytes(self, b):
         """Append a bytes-like object (or a str, as `text`)."""
         n = size_of(b)
-        b = octets(b)
+        b = utf8(b)
         self._room(n)
         self.size = copy(self.buffer, self.size, b, 0, n)
         return self
@@ -92,7 +92,7 @@ class Payload:
     def hex(self, b):
         """Append the bytes as pairs of lower-case hexadecimal digits."""
         n = size_of(b)
-        b = octets(b)
+        b = utf8(b)
         if isinstance(b, str) or n != len(b):
             raise ValueError("hex: give bytes")
         self._room(2 * n)

@@ -71,10 +71,10 @@ class Requests:
         """Publish a request; None, with nothing outstanding, if that could not be queued."""
         nc = self._nc
         until = nc.deadline(timeout_ms)
-        if nc.connected and self._inbox.told < 2:  # the subscription to the inbox must be first
+        if nc.connected and self._inbox.sent < 2:  # the subscription to the inbox must be first
             drained(nc)
             nc.resubscribe()
-            if self._inbox.told < 2:
+            if self._inbox.sent < 2:
                 nc.stats.dropped += 1
                 return None
         self._next = (self._next + 1) & _TOKENS

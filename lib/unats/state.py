@@ -47,7 +47,7 @@ class Subscription:
         self.received = self.dropped = 0
         self.offset = 0  # messages had before this connection
         self.error = None
-        self.told = 0  # 1: this connection's server has it; 2: and knows all of it
+        self.sent = 0  # 1: this connection's server has it; 2: and knows all of it
         self.nc = nc
 
     def unsubscribe(self, max_msgs=0):
@@ -62,15 +62,15 @@ class Subscription:
             self.max_msgs = max_msgs
         else:
             self.handler = None
-        self.told = min(self.told, 1)
+        self.sent = min(self.sent, 1)
         self.nc.resubscribe()
 
     def lines(self):
         """What the server is to be told now, bytes."""
         if self.handler is None:
-            return b"UNSUB %d\r\n" % self.sid if self.told else b""
+            return b"UNSUB %d\r\n" % self.sid if self.sent else b""
         line = ""
-        if self.told == 0:
+        if self.sent == 0:
             self.error = None  # another server, or other permissions, may take it
             self.offset = self.received + self.dropped
             line = "SUB %s %s%d\r\n" % (

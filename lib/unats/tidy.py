@@ -2,7 +2,7 @@
 ones.
 """
 
-from .kernels import END, POS, cut
+from .kernels import END, POS, skip
 
 
 def tidy(rx, f):
@@ -30,7 +30,7 @@ def tidy(rx, f):
     return True
 
 
-def shorten(rx, f):
+def truncate(rx, f):
     """The buffer is full of one control line: cut its fields, for its message will be skipped.
     False: it is endless.
     """
@@ -40,4 +40,4 @@ def shorten(rx, f):
     if line[-1] <= 32:
         fields += line[-1:]
     rx[start : start + len(fields)] = fields
-    return len(fields) <= 256 and cut(f, start + len(fields))
+    return len(fields) <= 256 and skip(f, start + len(fields))

@@ -3,8 +3,8 @@ does.
 
 What has been handed to the stack is in flight until the server has answered a PING behind it.
 `size` bytes may be in flight, each write counting `COST` more. A PING goes behind what is queued
-as soon as more than `due` bytes would have none; so, with a transmit buffer of at most half the
-window, a window that is full always has a PING in it, and there is a PONG to come. Loaded for
+as soon as more than `ping_at` bytes would have none; so, with a transmit buffer of at most half
+the window, a window that is full always has a PING in it, and there is a PONG to come. Loaded for
 transports that have a `window`; takes about 0.9 KB of heap.
 """
 
@@ -31,7 +31,7 @@ class Window:
         if type(size) is not int or size < max(2 * tx_size, 600):
             raise ValueError("transport: its window must be at least 600, and twice tx_size")
         self.size = size
-        self.due = min(size >> 1, size - tx_size - 24 - 2 * self.COST)
+        self.ping_at = min(size >> 1, size - tx_size - 24 - 2 * self.COST)
         self._numbers = array("i", [0] * _MARKS)  # which PINGs are unanswered, oldest first;
         # ... and what each vouches for, beyond the one before
         self._sizes = array("i", [0] * _MARKS)

@@ -199,7 +199,12 @@ def measure(readings):
             many = "1 reading" if n == 1 else f"{n} readings"
             for label, name, relay_used, words in (
                 (f"{many}, unats, stored in a stream", "with_unats", relay, ("early", n)),
-                (f"{many}, unats without unats.outbox.early", "with_unats", relay, ("stream", n)),
+                (
+                    f"{many}, unats, not with CONNECT",
+                    "with_unats",
+                    relay,
+                    ("stream", n),
+                ),
                 (f'{many}, unats, ack="none"', "with_unats", relay, ("none", n)),
                 (f"{many}, umqtt.simple, QoS 1", "with_umqtt", mqtt, (n,)),
             ):

@@ -31,11 +31,11 @@ for _name in (
     "outbox.flashlog",
     "outbox.spool",
     "outbox",
-    "outbox.stream",
+    "outbox.jetstream_sender",
     "request",
     "msg_extras",
     "refusal",
-    "large",
+    "chunked",
 ):
     gc.collect()
     __import__("unats." + _name)

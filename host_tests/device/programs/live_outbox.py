@@ -12,7 +12,13 @@ import sys
 
 import unats
 
-for _name in ("connection", "outbox.flashlog", "outbox.spool", "outbox", "outbox.stream"):
+for _name in (
+    "connection",
+    "outbox.flashlog",
+    "outbox.spool",
+    "outbox",
+    "outbox.jetstream_sender",
+):
     gc.collect()  # what compiling has left behind
     __import__("unats." + _name)
 gc.collect()

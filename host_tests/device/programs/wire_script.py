@@ -39,11 +39,11 @@ class Scenes(Case):
     def play(self):
         self.scenes = []
         for i, url in enumerate(URLS):
-            self.greeting("url %d" % i, url, {})
+            self.handshake("url %d" % i, url, {})
         for i, options in enumerate(OPTIONS):
-            self.greeting("options %d" % i, URLS[0], options)
-        self.greeting("url before options", URLS[1], {"user": "other", "password": "secret"})
-        self.greeting("no headers", URLS[0], {}, headers=False)
+            self.handshake("options %d" % i, URLS[0], options)
+        self.handshake("url before options", URLS[1], {"user": "other", "password": "secret"})
+        self.handshake("no headers", URLS[0], {}, headers=False)
         self.talk()
         self.large()
         self.requests()
@@ -55,7 +55,7 @@ class Scenes(Case):
     def keep(self, name):
         self.scenes.append((name, masked(self.sent())))
 
-    def greeting(self, name, url, options, **info):
+    def handshake(self, name, url, options, **info):
         self.setUp()
         nc = self.client(url, **options)
         self.net.handshake(**info)

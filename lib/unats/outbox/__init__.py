@@ -110,21 +110,21 @@ class Outbox:
         self._nc = nc
         spool = Spool(ring, path, flash_size, policy, sync_ms, max_payload, ack == "stream")
         if ack == "stream":
-            from .stream import Acked
+            from .jetstream_sender import JetStreamSender
 
-            self._sender = Acked(
+            self._sender = JetStreamSender(
                 nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream
             )
         else:
-            from .plain import Unacked
+            from .core_sender import CoreSender
 
-            self._sender = Unacked(nc, spool, window, ack_ms)
+            self._sender = CoreSender(nc, spool, window, ack_ms)
         self.acknowledged = ack == "stream"
         self._spool = spool
         self.stats = spool.stats
         self._server = None  # of the connection at hand,
         self._reconnects = 0  # ... which is another one when either has changed
-        self._greeted = False  # the sender knows of the next one already
+        self._pipelined = False  # the sender knows of the next one already
 
     def __len__(self):
         return len(self._spool)
@@ -189,12 +189,12 @@ class Outbox:
         self.sync()
         self._sender.close()
 
-    def greet(self, nc):
-        """For `unats.early`: a connection is being made, and `nc` takes what can leave with
-        CONNECT.
+    def connecting(self, nc):
+        """For `unats.outbox.pipelined`: a connection is being made, and `nc` takes what can leave
+        with CONNECT.
         """
-        self._greeted = True
-        self._sender.greet(nc)
+        self._pipelined = True
+        self._sender.connecting(nc)
 
     def _is_connected(self):
         """Whether there is a connection; if it is another one than before, the sender is told."""
@@ -205,9 +205,9 @@ class Outbox:
         if nc.server is not self._server or nc.stats.reconnects != self._reconnects:
             self._server = nc.server
             self._reconnects = nc.stats.reconnects
-            if not self._greeted:
+            if not self._pipelined:
                 self._sender.reconnected()
-            self._greeted = False
+            self._pipelined = False
         return True
 
     def _tell_gone(self):

@@ -158,7 +158,7 @@ class FlashLog:
                 if at < ring.tail:
                     _write_all(file, view[at : ring.tail])
                 else:
-                    _write_all(file, view[at : ring.edge])
+                    _write_all(file, view[at : ring.wrap])
                     _write_all(file, view[: ring.tail])
         except OSError:
             self.remove(name)

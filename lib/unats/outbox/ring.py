@@ -31,7 +31,7 @@ class Ring:
     def clear(self):
         """Forget all records."""
         self.head = self.tail = 0
-        self.edge = 0  # where the records end that have others behind them at 0
+        self.wrap = 0  # where the records end that have others behind them at 0
         self.count = self.fresh = 0
 
     def used(self):
@@ -61,9 +61,9 @@ class Ring:
     def add(self, at, seq):
         """Take the record at `at` into the queue."""
         if at != self.tail:
-            self.edge = self.tail
-            if len(self.buf) - self.edge >= HEADER:
-                store(self.buf, self.edge + _LENGTH, 0, 2)
+            self.wrap = self.tail
+            if len(self.buf) - self.wrap >= HEADER:
+                store(self.buf, self.wrap + _LENGTH, 0, 2)
         store(self.buf, at + _SEQ, seq, 4)
         self.tail = self.after(at)
         self.count += 1

@@ -12,7 +12,7 @@ the rest of the ring. `drain` is a second buffer like the ring, with the oldest 
 import utime
 from micropython import const
 
-from unats.arguments import octets, size_of
+from unats.arguments import size_of, utf8
 from unats.checks import check, check_subject
 from unats.kernels import copy
 
@@ -111,14 +111,14 @@ class Spool:
 
     def put(self, subject, payload):
         """Take a reading; False if there is no room and the policy is not to make it."""
-        subject = octets(subject)
+        subject = utf8(subject)
         if subject not in self._checked:
             if not self._is_plain(subject):
                 check_subject(subject)
             if isinstance(subject, str) or isinstance(subject, bytes):
                 self._checked[self._next] = subject
                 self._next = (self._next + 1) % _SUBJECTS
-        return self._put(subject, octets(payload), size_of(payload))
+        return self._put(subject, utf8(payload), size_of(payload))
 
     def _is_plain(self, subject):
         """Whether it is clearly a subject: no wildcards, ASCII only. Does not allocate."""

@@ -12,9 +12,9 @@ port, mode, count = sys.argv[1:]
 nc = unats.Client("nats://127.0.0.1:" + port, name="greenhouse-7")
 outbox = Outbox(nc, "greenhouse-7", ack="none" if mode == "none" else "stream")
 if mode == "early":
-    from unats.outbox.early import Early
+    from unats.outbox.pipelined import Pipelined
 
-    Early(nc, outbox)
+    Pipelined(nc, outbox)
 for seq in range(int(count)):
     outbox.put("sensors.greenhouse-7.temp", '{"v":21.53,"seq":%d,"up":0,"boot":7}' % (seq + 1))
 nc.connect()

@@ -13,7 +13,7 @@ from .spool import is_over
 _NUMBERS = 0x3FFFFFFF
 
 
-class Unacked:
+class CoreSender:
     """Sends the readings of `spool`, `window` at a time. See `unats.outbox`."""
 
     def __init__(self, nc, spool, window, wait_ms):

@@ -12,8 +12,8 @@ from micropython import const
 from unats.errors import Error
 from unats.nuid import random_hex, write_hex
 
+from .dedup import Stored, refusal  # here, and not in the field when they are needed
 from .spool import is_over
-from .stored import Stored, refusal  # here, and not in the field when they are needed
 
 _PAUSE_MS = const(1000)  # no more readings behind one that has waited so long
 _RETRY_MS = const(1000)  # after a refusal; doubles, up to
@@ -23,7 +23,7 @@ _NUMBERS = const(0x3FFFFFFF)
 _NO_HEADERS = Error("this server knows no headers, so it can't recognise what it has stored")
 
 
-class Acked:
+class JetStreamSender:
     """Sends the readings of `spool`. See `unats.outbox`."""
 
     def __init__(self, nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream):
@@ -95,7 +95,7 @@ class Acked:
         self._single = True
         self._stored.forget()
 
-    def greet(self, nc):
+    def connecting(self, nc):
         """A connection is being made: publish to `nc` what the stream need not be asked about.
 
         A whole window at once: there is no time to see whether the first one is taken.

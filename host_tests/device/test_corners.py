@@ -160,7 +160,7 @@ class OutOfMemory(Case):
         self.assertTrue(nc.connected)
 
 
-class Greeting(Case):
+class Handshake(Case):
     """Between INFO and the first PONG."""
 
     def test_nothing_is_queued_after_a_second_info_before_the_first_pong(self):
@@ -208,7 +208,7 @@ class Greeting(Case):
             nc.publish("a", b"0123456789012345678901234567890")
         self.assertFalse(b"PUB" in self.sent(), self.sent())
 
-    def test_what_is_queued_does_not_keep_the_processor_busy_while_greeting(self):
+    def test_what_is_queued_does_not_keep_the_processor_busy_while_connecting(self):
         nc = self.connected()
         self.net.write_limit = 0
         nc.publish("a", b"x")
@@ -278,7 +278,7 @@ class Ticks(Case):
         self.assertEqual(self.kinds(), ["disconnected", "reconnected"])
 
 
-class Hurry(Case):
+class Deadlines(Case):
     """The clock moves on only by being looked at, every third time."""
 
     def setUp(self):

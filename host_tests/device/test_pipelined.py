@@ -9,7 +9,7 @@ import unats
 from scripted import Scripted
 from unats.nuid import random_hex
 from unats.outbox import Outbox
-from unats.outbox.early import Early
+from unats.outbox.pipelined import Pipelined
 
 ACK = b'{"stream":"S","seq":1}'
 REFUSED = b"-ERR 'Authorization Violation'\r\n"
@@ -58,7 +58,7 @@ class EarlyTest(unittest.TestCase):
             max_reconnects=9,
         )
         self.outbox = Outbox(self.nc, "dev", ring=bytearray(4096), **options)
-        Early(self.nc, self.outbox)
+        Pipelined(self.nc, self.outbox)
 
     def wrote(self, net):
         sent = net.sent()
@@ -236,7 +236,7 @@ class EarlyTest(unittest.TestCase):
 
     def test_only_with_acknowledgements(self):
         nc = unats.Client("nats://h", transport=Scripted())
-        self.assertRaises(ValueError, Early, nc, Outbox(nc, "dev", ack="none"))
+        self.assertRaises(ValueError, Pipelined, nc, Outbox(nc, "dev", ack="none"))
 
 
 if __name__ == "__main__":

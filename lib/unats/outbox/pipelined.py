@@ -2,7 +2,7 @@
 again.
 
     outbox = Outbox(nc, "greenhouse-7", path="/outbox")
-    Early(nc, outbox)
+    Pipelined(nc, outbox)
     outbox.put("sensors.greenhouse-7.temp", b"21.53")
     nc.connect()
     outbox.flush() or outbox.sync()
@@ -27,7 +27,7 @@ Allocates.
 """
 
 
-class Early:
+class Pipelined:
     """Has the client `nc` send early what waits in `outbox`, up to `size` bytes, at each
     connection.
 
@@ -46,10 +46,10 @@ class Early:
         nc.on_connect += (self._collect,)
 
     def _collect(self):
-        """The messages, as the client's greeting wants them."""
+        """The messages, as CONNECT wants them."""
         self._left = self._size
         try:
-            self._outbox.greet(self)
+            self._outbox.connecting(self)
             return b"".join(self._parts)
         finally:
             self._parts = []

@@ -232,7 +232,7 @@ class Connecting(Case):
         nc = self.check_fails(unats.ServerError)
         self.assertTrue("maximum connections" in str(nc.last_error))
 
-    def test_the_greeting_by_short_writes(self):
+    def test_the_handshake_by_short_writes(self):
         for limit in (1, 13):
             self.start()
             nc = self.client(name="x" * 100)
@@ -246,7 +246,7 @@ class Connecting(Case):
             self.assertEqual(sent.count(b"SUB some.subject."), 20)
             self.assertEqual(sent.count(b"\r\n"), 22)
 
-    def test_the_greeting_when_there_is_no_memory_for_it_now(self):
+    def test_the_handshake_when_there_is_no_memory_for_it_now(self):
         self.net.on_writes(
             None, OSError(errno.ENOBUFS, "ENOBUFS"), 5, OSError(errno.ENOBUFS, "ENOBUFS"), None, 1
         )
@@ -740,7 +740,7 @@ class Reconnecting(Case):
         self.assertEqual(self.publications(), b"PUB a 1\r\n1\r\nPUB b 1\r\n2\r\n")
         self.assertTrue(b"PONG" not in sent)
 
-    def test_what_is_kept_waits_for_a_greeting_that_is_not_taken_at_once(self):
+    def test_what_is_kept_waits_for_a_handshake_that_is_not_taken_at_once(self):
         nc = self.connected()
         self.net.write_limit = 0
         nc.publish("a", b"1")
