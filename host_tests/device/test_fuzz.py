@@ -4,6 +4,7 @@ The seed of the random part is printed; `UNATS_FUZZ_SEED=... pytest` plays the s
 interpreter that has an environment.
 """
 
+import errno
 import gc
 import os
 import random
@@ -628,6 +629,116 @@ class Fuzz(Case):
             self.assertEqual(len(self.reasons()), 1, what)
 
         self.rounds(50, play)
+
+
+def whole_messages(sent, what):
+    """The payloads of the messages in what a connection was sent; the last one may be torn."""
+    found = []
+    at = 0
+    while True:
+        end = sent.find(b"\r\n", at) + 2
+        if end < 2:
+            return found
+        verb, _, rest = sent[at : end - 2].partition(b" ")
+        at = end
+        if verb == b"PUB":
+            words = rest.split(b" ")
+            end += int(words[1])
+            if end + 2 > len(sent):
+                return found
+            found.append(sent[at:end])
+            assert words[0] == b"b" and sent[end : end + 2] == b"\r\n", what
+            at = end + 2
+        else:
+            assert verb in (b"CONNECT", b"SUB", b"PING", b"PONG"), "%s: %r" % (what, sent[:at])
+
+
+class Publishing(Case):
+    """Writes take a part, or nothing, or fail; connections break; handlers publish too. A message
+    that `publish` said True to leaves once and whole, one that it refused never does.
+    """
+
+    def test_once_and_whole_or_not_at_all(self):
+        seed = new_seed()
+        print("UNATS_FUZZ_SEED=%d" % seed)
+        for i in range(60):
+            self.play(Random(seed + i * 7919), "round %d of seed %d" % (i, seed))
+
+    def play(self, r, what):
+        self.start()
+        self.promised = []
+        self.refused = self.numbers = 0
+        nc = self.connected(tx_size=r.choice((64, 128, 300)), reconnect_wait_ms=10)
+        nc.subscribe("a", lambda msg: self.publish(nc, r))
+        self.settle(nc)
+        self.forget()
+        self.ended = []  # what the connections that are over were sent
+        self.net.open = self.opening(self.net.open)
+        self.net.wait = self.waiting(self.net.wait)
+        for _ in range(60):
+            self.step(nc, r)
+        self.net.write_limit = 1 << 20
+        for _ in range(20):
+            self.net.next_connection()
+            self.net.handshake()
+            self.poll_until(nc, lambda: nc.connected)
+            self.settle(nc)
+        came = whole_messages(self.sent(), what)
+        for sent in self.ended:
+            came += whole_messages(sent, what)
+        self.assertEqual(sorted(came), sorted(self.promised), what)
+        self.assertEqual(nc.stats.dropped, self.refused, what)
+
+    def opening(self, usual):
+        def open(host, port):
+            self.ended.append(self.sent())
+            self.forget()
+            usual(host, port)
+
+        return open
+
+    def waiting(self, usual):
+        def wait(timeout_ms, writing):
+            self.clock.sleep_ms(1)  # there may be something to read all the time
+            usual(timeout_ms, writing)
+
+        return wait
+
+    def publish(self, nc, r):
+        self.numbers += 1
+        size = r.choice((0, 1, 9, 17, 22, 23, 24, 25, 50, 60, 70, 100, 300, 1000))
+        payload = b"%d:" % self.numbers + r.bytes(size)
+        if nc.publish("b", payload):
+            self.promised.append(payload)
+        else:
+            self.refused += 1
+
+    def step(self, nc, r):
+        kind = r.below(11)
+        if kind < 5:
+            self.publish(nc, r)
+        elif kind == 5:
+            self.net.on_writes(*[r.choice((None, 1, 5, 30, 1000)) for _ in range(r.below(5))])
+        elif kind == 6:
+            self.net.write_limit = r.choice((0, 1, 10, 1 << 20, 1 << 20))
+        elif kind == 7:
+            self.break_off(nc, r)
+        elif kind == 8 and nc.connected:
+            self.net.feed(message(1, b"?") * (1 + r.below(3)))
+        else:
+            nc.poll(r.choice((0, 5, 50)))
+
+    def break_off(self, nc, r):
+        """The connection is to break, now or at one of the next writes; another one can follow."""
+        if r.below(3) == 0:
+            nc.reconnect()
+        elif r.below(2):
+            error = OSError(errno.ECONNRESET, "ECONNRESET")
+            self.net.on_writes(*[r.choice((None, 3, 40)) for _ in range(r.below(4))] + [error])
+        else:
+            self.net.end()
+        self.net.next_connection()
+        self.net.handshake()
 
 
 if __name__ == "__main__":
