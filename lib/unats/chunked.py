@@ -72,10 +72,8 @@ def send(nc):
         done = _send(nc)
         return done
     finally:  # whatever was raised: nothing may follow half a message
-        if not done:
-            nc._f[QUEUED] = nc._f[SENT] = (
-                0  # its control line, which goes out with it or not at all
-            )
+        if not done:  # and its control line goes out with it, or not at all
+            nc._f[QUEUED] = nc._f[SENT] = 0
             nc.end("a message was cut off")
 
 
