@@ -7,6 +7,7 @@ way of the next one. So the application starts with the least heap.
 """
 
 import gc
+import sys
 
 import unats  # first: nothing else takes as much heap to compile
 
@@ -19,7 +20,6 @@ import utime
 
 import boards
 import sensors
-import settings
 
 gc.collect()
 from app import App
@@ -35,7 +35,7 @@ def main():
     """
     Board = boards.find()
     try:
-        config = settings.load("settings.json", Board.needs_wifi, True)
+        config = checked_settings(Board)
         for name in needed(config, Board.needs_wifi):  # while there is the most room for it
             __import__("unats." + name)
             gc.collect()
@@ -65,6 +65,18 @@ def main():
         app.run()
     else:
         run_once(app, config)
+
+
+def checked_settings(Board):
+    """The settings; what has read and checked them is given back, it takes as much as the outbox.
+    ValueError: the mistakes.
+    """
+    import settings
+
+    gc.collect()
+    config = settings.load("settings.json", Board.needs_wifi, True)
+    sys.modules.pop("settings", None)
+    return config
 
 
 def needed(config, asks_names=False):
@@ -110,7 +122,9 @@ def security_of(config):
         return {}
     import security
 
-    return security.options(config)
+    options = security.options(config)
+    sys.modules.pop("security", None)
+    return options
 
 
 def outbox_for(client, device, config):

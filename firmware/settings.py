@@ -43,6 +43,8 @@ refused here: on the computer that would write it to a board, and on the board.
 
 import json
 
+from config import OUTBOX_FLASH, Settings
+
 _FIELDS = (
     "server",
     "user",
@@ -74,8 +76,6 @@ _FIELDS = (
 
 _SECURITY = ("creds", "nkey", "ca", "cert", "key", "tls_first", "ntp", "inbox")
 _OUTBOXES = ("none", "stream", "off")
-_FLASH = 262144
-_AWAKE_S = 30
 
 
 class SettingsError(ValueError):
@@ -87,51 +87,6 @@ class SettingsError(ValueError):
         lines = ["%s: %s; nothing was started." % (path, count)]
         lines += ["  %s: %s" % mistake for mistake in mistakes]
         super().__init__("\n".join(lines))
-
-
-class Settings:
-    """The checked settings, one attribute each; text that was left out is None."""
-
-    def __init__(self, values):
-        server = values["server"]
-        self.servers = [server] if isinstance(server, str) else server
-        self.user = values.get("user")
-        self.password = values.get("password")
-        self.token = values.get("token")
-        self.creds = values.get("creds")
-        self.nkey = values.get("nkey")
-        self.ca = values.get("ca")
-        self.cert = values.get("cert")
-        self.key = values.get("key")
-        self.tls_first = values.get("tls_first", False)
-        self.ntp = values.get("ntp", "pool.ntp.org")
-        self.inbox = values.get("inbox", "_INBOX")
-        self.stream = values.get("stream")
-        self.wifi_ssid = values.get("wifi_ssid")
-        self.wifi_password = values.get("wifi_password")
-        self.device = values.get("device")
-        self.period_ms = int(values.get("period_s", 10) * 1000)
-        self.led_pin = values.get("led_pin")
-        self.led_active_low = values.get("led_active_low", False)
-        self.watchdog = values.get("watchdog", True)
-        self.outbox = values.get("outbox", _OUTBOXES[0])
-        self.outbox_ram = values.get("outbox_ram", 4096)
-        self.outbox_flash = values.get("outbox_flash", _FLASH)
-        self.sync_ms = _ms(values.get("sync_s", 60 if self.outbox == "stream" else None))
-        self.sleep_ms = _ms(values.get("sleep_s"))
-        self.awake_ms = _ms(values.get("awake_s", _AWAKE_S))
-
-    @property
-    def is_slow(self):
-        """Whether connecting takes a board seconds of computing: TLS, or a signature."""
-        return (self.ca or self.creds or self.nkey) is not None
-
-    def __repr__(self):
-        return "<Settings device=%s period_ms=%d>" % (self.device, self.period_ms)
-
-
-def _ms(seconds):
-    return None if seconds is None else int(seconds * 1000)
 
 
 def load(path, needs_wifi=True, has_files=False):
@@ -351,7 +306,7 @@ def _check_sleep(values, wrong):
             "outbox",
             'cannot be "off" with sleep_s: readings of a wake without server would be lost',
         )
-    elif values.get("outbox_flash", _FLASH) == 0:
+    elif values.get("outbox_flash", OUTBOX_FLASH) == 0:
         wrong("outbox_flash", "cannot be 0 with sleep_s: RAM does not outlast deep sleep")
 
 

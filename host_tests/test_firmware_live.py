@@ -16,7 +16,7 @@ from nats.js.api import StreamConfig
 from support.interpreters import run_micropython
 from support.peer import Peer
 from tools.bench import wire
-from tools.run.simulation import HEAP, Board
+from tools.run.simulation import SOURCES_HEAP, Board
 from tools.toolchain import ToolError
 
 PATIENCE_S = 60
@@ -175,7 +175,7 @@ class Sleeper:
         self._url = url
         self.board = None
 
-    def wake(self, awake_s=PATIENCE_S, heap=HEAP):
+    def wake(self, awake_s=PATIENCE_S, heap=SOURCES_HEAP):
         settings = dict(self._settings, sleep_s=3600, awake_s=awake_s)
         self.board = Board("b", self.folder, self._url, heap, **settings)
         assert self.board.wait(2 * PATIENCE_S) == 0, self.board.tail()
@@ -371,7 +371,7 @@ def test_a_board_that_does_not_end_is_a_failure_of_the_tool(tmp_path):
 
 
 @pytest.mark.parametrize("outbox", ["none", "stream"])
-def test_from_sources_it_starts_with_less_heap_than_make_run_gives_it(sleeper, server, outbox):
+def test_from_sources_it_starts_with_less_heap_than_that(sleeper, server, outbox):
     board = sleeper(server.url, outbox=outbox)
-    less = "%dK" % (int(HEAP.removesuffix("K")) - 16)
+    less = "%dK" % (int(SOURCES_HEAP.removesuffix("K")) - 16)
     assert "4 readings are confirmed" in board.wake(heap=less)

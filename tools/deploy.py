@@ -134,11 +134,12 @@ def sources():
     return files
 
 
-def stage(folder, settings, march=None, compiled=False, extra=None):
+def stage(folder, settings=None, march=None, compiled=False, extra=None):
     """Lay out in `folder` what the board is to hold; returns the paths, main.py last.
 
-    march: what to compile the kernels for, or None for bytecode (as sources: without the
-    decorators that ask for machine code). extra: further files, {path on the board: content}.
+    settings: the file, or None. march: what to compile the kernels for, or None for bytecode (as
+    sources: without the decorators that ask for machine code). extra: further files, {path on the
+    board: content}.
     """
     paths = []
     for target, path in sources().items():
@@ -150,7 +151,9 @@ def stage(folder, settings, march=None, compiled=False, extra=None):
             content = toolchain.strip_native(content.decode()).encode()
         _put(folder, target, content)
         paths.append(target)
-    last = {**(extra or {}), "settings.json": Path(settings).read_bytes()}
+    last = dict(extra or {})
+    if settings:
+        last["settings.json"] = Path(settings).read_bytes()
     for target, content in last.items():
         _put(folder, target, content)
     return [*paths[:-1], *last, paths[-1]]

@@ -11,10 +11,11 @@ from decimal import Decimal
 import nats
 import nats.errors
 
+from tools import deploy
 from tools.run import address
 from tools.run.console import Rows, indented, size
 from tools.run.secure import Secured
-from tools.run.simulation import Board, Server
+from tools.run.simulation import MARCH, Board, Server
 from tools.run.stream import Record, Stream
 from tools.toolchain import ToolError
 
@@ -210,13 +211,15 @@ class Run:
             "period_s": self._options.period,
             "outbox": "stream" if self._stream else "none",
         }
+        code = _subfolder(folder, "code")
+        deploy.stage(code, None, MARCH, True)
         for name, device in self._devices.items():
             flash = _subfolder(folder, name)
             if self._secured:
                 self._secured.equip(name, flash)
                 settings.update(self._secured.settings(name, url))
             device.board = Board(
-                name, flash, settings.pop("server", url), self._options.heap, **settings
+                name, flash, settings.pop("server", url), self._options.heap, code, **settings
             )
             stack.callback(device.board.stop)
         # The stack waits for one after the other; let all of them begin to end before that.

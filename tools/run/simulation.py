@@ -7,6 +7,7 @@ which can then still ask the boards for their figures before it ends them, each 
 import ctypes
 import json
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -16,18 +17,19 @@ from pathlib import Path
 
 from tools.toolchain import LIB, ROOT, ToolError, binary
 
-# A board has 110 KB (ESP32) to 190 KB (Pico) of heap for Python. Words have 64 bits here and heap
-# blocks 32 bytes, twice what a board has; with 32-bit words the client takes 0.7 of what it takes
-# here (`make size`). So 224 KB here are about 157 KB there: less than a Pico has. (An ESP32 is
-# deployed with MPY=1.) Some of it is needed for a moment only: when the client is compiled from
-# .py at the start.
-HEAP = "192K"
+# A board has 110 KB (ESP32) to 190 KB (Pico) of heap for Python, and runs what `make deploy MPY=1`
+# puts on it. Words have 64 bits here and heap blocks 32 bytes, twice what a board has; with 32-bit
+# words the client takes 0.64 of what it takes here (`make size`): 160 KB are about 102 KB there.
+# `python -m tools.run.heap` says what would do.
+HEAP = "160K"
+SOURCES_HEAP = "192K"  # of one that compiles its modules itself
 
 # With TLS and an identity there are two modules more, and for each signature three others are
-# compiled for the moment. 256 KB may do for that; 288 KB here are about 200 KB there. Once
-# connected some 187 KB are in use, about 130 KB there. (The buffers of TLS are not in this heap,
-# here as on an ESP32; on a Pico they take up to 40 KB of it.)
-SECURE_HEAP = "240K"
+# loaded for the moment. (The buffers of TLS are not in this heap, here as on an ESP32; on a Pico
+# they take up to 40 KB of it.)
+SECURE_HEAP = "216K"
+
+MARCH = "x64" if platform.machine() == "x86_64" else None  # what kernels are compiled for
 
 _FIRMWARE = ROOT / "firmware"
 _STOP_S = 3
@@ -173,19 +175,23 @@ class Server(Child):
 class Board(Child):
     """firmware/main.py, as it is, on MicroPython's Unix port with the heap of a board.
 
-    `settings`: further fields of its settings.json. Its folder is the board's flash.
+    `settings`: further fields of its settings.json. Its folder is the board's flash. `code`: a
+    folder with what `make deploy` copies onto a board, instead of the sources here.
     """
 
-    def __init__(self, name, folder, server, heap=HEAP, **settings):
+    def __init__(self, name, folder, server, heap=None, code=None, **settings):
         folder = Path(folder)
         settings = {"server": server, "device": name, **settings}
         with open(
             os.open(folder / "settings.json", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w"
         ) as file:
             json.dump(settings, file)
-        env = dict(os.environ, MICROPYPATH=f"{LIB}:{_FIRMWARE}:.frozen")
+        path = f"{code}/lib:{code}" if code else f"{LIB}:{_FIRMWARE}"
+        env = dict(os.environ, MICROPYPATH=f"{path}:.frozen")
         self._asleep = folder / "asleep"
-        command = [binary("micropython"), "-X", f"heapsize={heap}", str(_FIRMWARE / "main.py")]
+        main = Path(code or _FIRMWARE) / "main.py"
+        heap = heap or (HEAP if code else SOURCES_HEAP)
+        command = [binary("micropython"), "-X", f"heapsize={heap}", str(main)]
         super().__init__(name, folder, command, env)
 
     @property

@@ -1,0 +1,90 @@
+"""The smallest heap from which the device application starts, connects and delivers readings.
+
+python -m tools.run.heap prints it for each outbox, from sources and from .mpy, on MicroPython's
+Unix port (64-bit words; on a board everything but text takes half of that). It is repeatable but
+for what the garbage collector leaves where, so it is given in steps of 4 KB.
+"""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import nats
+
+from tools import deploy, toolchain
+from tools.run.simulation import MARCH, Board, Server
+
+OUTBOXES = ("off", "none", "stream")
+_STEP_KB = 4
+_LEAST_KB = 32
+_MOST_KB = 512
+_READINGS = 6
+_PATIENCE_S = 6
+
+
+async def starts(nc, url, code, outbox, kilobytes):
+    """Whether a board with so much heap delivers readings."""
+    came = asyncio.Event()
+    left = _READINGS
+
+    async def take(msg):
+        nonlocal left
+        left -= 1
+        if left <= 0:
+            came.set()
+
+    sub = await nc.subscribe("sensors.board.>", cb=take)
+    await nc.flush()
+    with tempfile.TemporaryDirectory() as flash:
+        board = Board("board", flash, url, f"{kilobytes}K", code=code, period_s=0.1, outbox=outbox)
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while not came.is_set() and board.ended is None:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            pass
+        finally:
+            board.kill()
+            await sub.unsubscribe()
+    return came.is_set()
+
+
+async def smallest(nc, url, code, outbox):
+    """The smallest heap that does, in KB."""
+    low, high = _LEAST_KB, _MOST_KB
+    while high - low > _STEP_KB:
+        middle = (low + high) // 2 // _STEP_KB * _STEP_KB
+        if await starts(nc, url, code, outbox, middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+async def table():
+    """The lines of a Markdown table."""
+    lines = ["| `outbox` | from sources | from `.mpy` |", "| --- | ---: | ---: |"]
+    with tempfile.TemporaryDirectory() as folder:
+        folders = [Path(folder) / name for name in ("server", "sources", "mpy")]
+        for path in folders:
+            path.mkdir()
+        server = Server(folders[0], jetstream=True)
+        nc = await nats.connect(server.url)
+        try:
+            await nc.jetstream().add_stream(name="READINGS", subjects=["sensors.>"])
+            for path, compiled in zip(folders[1:], (False, True)):
+                deploy.stage(path, None, MARCH, compiled)
+            for outbox in OUTBOXES:
+                found = [await smallest(nc, server.url, code, outbox) for code in folders[1:]]
+                lines.append('| `"%s"` | %d KB | %d KB |' % (outbox, *found))
+        finally:
+            await nc.close()
+            server.stop()
+    return lines
+
+
+if __name__ == "__main__":
+    try:
+        print("\n".join(asyncio.run(table())))
+    except toolchain.ToolError as e:
+        raise SystemExit(f"heap: {e}") from None
