@@ -10,7 +10,7 @@ VALGRIND = build/valgrind.stamp
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [SERVER=nats://host:4222]'
+	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [SERVER=nats://host:4222] [PERIOD=1] [HEAP=160K]'
 	@echo 'make lint     style and spelling: ruff, and codespell'
 	@echo 'make format   the one formatter, over everything'
 	@echo 'make test     lint, and all tests but the long ones    [ARGS="-k name"]'
@@ -40,9 +40,10 @@ $(VALGRIND): tools/env.sh
 	@tools/env.sh valgrind
 
 run: $(BASE)
-	@$(PY) -m tools.run.run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DEVICES),--devices $(DEVICES)) \
-		$(if $(SERVER),--server $(SERVER)) $(if $(OUTAGE),--outage $(OUTAGE)) \
-		$(if $(SECURE),--secure) $(ARGS)
+	@$(PY) -m tools.run.run --make $(if $(SECONDS),--seconds='$(SECONDS)') \
+		$(if $(DEVICES),--devices='$(DEVICES)') $(if $(SERVER),--server='$(SERVER)') \
+		$(if $(OUTAGE),--outage='$(OUTAGE)') $(if $(PERIOD),--period='$(PERIOD)') \
+		$(if $(HEAP),--heap='$(HEAP)') $(if $(SECURE),--secure) $(ARGS)
 
 # All of them, whatever the first one finds.
 lint: $(BASE)

@@ -199,14 +199,14 @@ def test_many_boards_are_added_up(tmp_path):
 
 
 def test_plain_when_piped_coloured_on_a_terminal_unless_told_otherwise(tmp_path):
-    assert "\033" not in run(tmp_path, "--period", "0.01")[1]
+    assert "\033" not in run(tmp_path, "--seconds", "1")[1]
     assert "\033[1m1 simulated board" in on_terminal(tmp_path)
     assert "\033" not in on_terminal(tmp_path, NO_COLOR="1")
 
 
 def on_terminal(folder, **environment):
     main, side = pty.openpty()
-    command = [*RUN, "--period", "0.01"]
+    command = [*RUN, "--seconds", "1"]
     environment = dict(os.environ, TMPDIR=str(folder), TERM="xterm", **environment)
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=side, stderr=side, stdin=subprocess.DEVNULL
@@ -290,12 +290,24 @@ def test_a_child_that_ends_by_itself_is_a_failure(start, victim, words):
 
 
 def test_a_board_that_cannot_start_is_shown_with_its_output(tmp_path):
-    code, _, complaints = run(tmp_path, "--period", "0.01", "--devices", "2")
-    assert code == 1
-    assert "ended" in complaints
-    assert "settings.json: 1 mistake" in complaints
-    assert "period_s: must be between" in complaints
-    assert list(tmp_path.iterdir()) == []
+    root = tmp_path / "project"
+    copy_project(root)
+    replace(root / "tools/run/observer.py", '"period_s": self._options.period', '"period_s": 0.01')
+    folder = tmp_path / "files"
+    folder.mkdir()
+    done = subprocess.run(
+        [*RUN, "--devices", "2"],
+        cwd=root,
+        env=dict(os.environ, TMPDIR=str(folder)),
+        capture_output=True,
+        text=True,
+        timeout=HANGS_S,
+    )
+    assert done.returncode == 1
+    assert "ended" in done.stderr
+    assert "settings.json: 1 mistake" in done.stderr
+    assert "period_s: must be between" in done.stderr
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -347,7 +359,17 @@ def test_a_heap_that_is_too_small_is_a_failure(tmp_path):
     [
         ("--seconds", "0"),
         ("--seconds", "x"),
+        ("--seconds", "nan"),
+        ("--seconds", "inf"),
         ("--devices", "-1"),
+        ("--devices", "0"),
+        ("--devices", "1.5"),
+        ("--devices", "100000000"),
+        ("--period", "0"),
+        ("--period", "nan"),
+        ("--heap", "40"),
+        ("--heap", "x"),
+        ("--heap", "1000000M"),
         ("--server", "http://host"),
         ("--outage", "-1"),
         ("--outage", "3", "--seconds", "5"),
@@ -357,7 +379,16 @@ def test_a_heap_that_is_too_small_is_a_failure(tmp_path):
 def test_a_wrong_option_is_refused(tmp_path, wrong):
     code, _, complaints = run(tmp_path, *wrong)
     assert code == 2
-    assert wrong[0] in complaints
+    assert wrong[0] in complaints and complaints.count("\n") == 1
+    assert repr(wrong[1]) in complaints or "--outage" in wrong or "--server" in wrong
+
+
+def test_a_wrong_option_of_make_is_named_as_it_was_typed(tmp_path):
+    code, _, complaints = run(tmp_path, "--make", "--devices=100000000")
+    assert code == 2
+    assert complaints.startswith("run: DEVICES: '100000000': give a number of boards, 1 to ")
+    code, _, complaints = run(tmp_path, "--make", "--outage=3", "--seconds=5")
+    assert (code, complaints) == (2, "run: OUTAGE: at most half of SECONDS\n")
 
 
 # The outage

@@ -19,15 +19,24 @@ wrong is said; 2 for a wrong option.
 import argparse
 import asyncio
 import contextlib
+import os
+import re
+import resource
 import signal
 import sys
 import tempfile
+from pathlib import Path
 
 from tools.run import address
 from tools.run.console import Console
 from tools.run.observer import Run
 from tools.run.simulation import HEAP, SECURE_HEAP
 from tools.toolchain import ToolError
+
+_BOARD_BYTES = 12 << 20  # of memory for a board: its process, and what the server keeps for it
+_FILES = 64  # that are open without boards
+_LEAST_HEAP_KB = 32
+_MOST_HEAP_KB = 65536
 
 
 class Signals:
@@ -55,21 +64,57 @@ class Signals:
             raise KeyboardInterrupt
 
 
-def _positive(kind):
-    def positive(text):
-        value = kind(text)
-        if not value > 0:
-            raise ValueError
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in the words of who typed it: DEVICES for `make run DEVICES=x`."""
+
+    made = False
+
+    def error(self, message):
+        if self.made:
+            message = re.sub(r"(argument )?--([a-z]+)", lambda found: found[2].upper(), message)
+        self.exit(2, f"run: {message}\n")
+
+
+def _number(least, most, unit):
+    """Reads a number from least to most."""
+
+    def number(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}: give {unit}, {least:g} to {most:,}")
         return value
 
-    return positive
+    return number
 
 
-def _not_negative(text):
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError
-    return value
+def _devices(text):
+    most = most_devices()
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give a number of boards, 1 to {most:,}, which is what this machine carries"
+        )
+    return int(text)
+
+
+def most_devices():
+    """How many boards fit half of the memory that is free, and the files that may be open."""
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError):
+        found = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+        pages = int(found[1]) * 1024 if found else pages
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(min(pages // 2 // _BOARD_BYTES, (files - _FILES) // 2), 1)
+
+
+def _heap(text):
+    found = re.fullmatch(r"(\d{1,6})([KM])", text)
+    size = int(found[1]) * {"K": 1, "M": 1024}[found[2]] if found else 0
+    if not _LEAST_HEAP_KB <= size <= _MOST_HEAP_KB:
+        raise argparse.ArgumentTypeError(f"{text!r}: give it like 160K, or 1M; 32K to 64M")
+    return text
 
 
 def _address(text):
@@ -83,28 +128,35 @@ def _address(text):
 
 def options_from(arguments):
     about = "Simulated boards against a real server, shown by an independent subscriber."
-    parser = argparse.ArgumentParser(prog="run.py", description=about)
+    parser = _Parser(prog="run.py", description=about)
     parser.add_argument(
-        "--seconds", type=_positive(float), help="end after this time (default: Ctrl-C ends it)"
+        "--seconds",
+        type=_number(0.1, 7 * 86400, "seconds"),
+        help="end after this time (default: Ctrl-C ends it)",
     )
-    parser.add_argument(
-        "--devices", type=_positive(int), default=1, help="how many boards (default: 1)"
-    )
+    parser.add_argument("--devices", type=_devices, default=1, help="how many boards (default: 1)")
     parser.add_argument(
         "--server", type=_address, help="a server that runs already: nats://host:4222"
     )
     parser.add_argument(
-        "--outage", type=_not_negative, help="seconds that the server is away (0: it stays)"
+        "--outage",
+        type=_number(0, 3600, "seconds"),
+        help="seconds that the server is away (0: it stays)",
     )
     parser.add_argument(
-        "--period", type=float, default=1, help="seconds between two readings (default: 1)"
+        "--period",
+        type=_number(0.1, 86400, "seconds"),
+        default=1,
+        help="seconds between two readings (default: 1)",
     )
     parser.add_argument(
         "--secure", action="store_true", help="TLS, and an identity for each board"
     )
     parser.add_argument(
-        "--heap", help=f"heap of a board (default: {HEAP}, with --secure {SECURE_HEAP})"
+        "--heap", type=_heap, help=f"of a board (default: {HEAP}, with --secure {SECURE_HEAP})"
     )
+    parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
+    parser.made = "--make" in (sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
     options.heap = options.heap or (SECURE_HEAP if options.secure else HEAP)
     if options.secure and options.server:
