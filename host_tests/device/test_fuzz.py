@@ -72,6 +72,7 @@ class Hostile(Case):
             b"-ERX 'x'\r\n",
             b"\xff\xfe\r\n",
         )
+        self.check(b"-\r\n", b"-E\r\n", b"-ER\r\n", b"I\r\n", b"INF\r\n")
         for c in (b"\x00", b"\x0b", b"\x19", b"\x1f"):  # what ends no verb
             self.check(
                 b"-ERR%s'x'\r\n" % c,

@@ -156,13 +156,14 @@ def text(nc):
     try:
         line = nc._text = nc._text + read_line(nc._rx, nc._f)
         verb = line[:5].lower()
+        ended = line[-1:] == b"\n"
         if (
             len(line) > _MAX_TEXT
-            or (len(verb) == 5 and verb[:4] not in (b"info", b"-err"))
+            or ((ended or len(verb) == 5) and verb[:4] not in (b"info", b"-err"))
             or verb[4:] not in b" \t\r"
         ):
             raise error("ProtocolError", "no NATS protocol from %s" % nc.current)
-        if line[-1:] != b"\n":
+        if not ended:
             return 0
         nc._text = b""
         if line.find(b"\r") != len(line) - 2:
