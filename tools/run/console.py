@@ -1,35 +1,74 @@
-"""Lines for a person: coloured on a terminal, plain when piped or when NO_COLOR is set."""
+"""Lines for a person: on a terminal coloured, within its width, and with a table that lives below
+them; plain when piped.
+"""
 
+import contextlib
 import os
 import sys
 import time
 
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+import rich.console
+import rich.live
+import rich.table
+from rich.text import Text
+
+_LIVE_PER_S = 4
 
 
 class Console:
-    """Prints to standard output. `broken` tells that nobody reads it any more."""
+    """Prints to standard output. `broken` tells that nobody reads it any more, `terminal` whether
+    it is one that can do more than print lines.
+    """
 
     def __init__(self):
         self.broken = False
-        wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        self._coloured = wanted and sys.stdout.isatty()
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self.terminal = sys.stdout.isatty() and not plain
         sys.stdout.reconfigure(errors="replace")  # a terminal without the degree sign
+        self._rich = rich.console.Console(highlight=False, markup=False, emoji=False)
 
-    def style(self, text, *names):
-        """`text` in the named styles, or as it is."""
-        if not self._coloured or not names:
-            return text
-        return "".join(f"\033[{_CODES[name]}m" for name in names) + text + "\033[0m"
+    @property
+    def height(self):
+        """Lines of the terminal."""
+        return self._rich.height
 
     def line(self, text="", *styles):
         if self.broken:
             return
+        if self.terminal:
+            self._rich.print(Text(text, style=" ".join(styles)))
+            return
         try:
-            print(self.style(text, *styles), flush=True)
+            print(text, flush=True)
         except BrokenPipeError:
             self.broken = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def columns(self, cells, widths):
+        """A line of (text, style) cells; the last one has no width, and goes on below itself."""
+        if not self.terminal:
+            texts = [f"{text:{width}}" for (text, _), width in zip(cells, widths)]
+            self.line("".join(texts) + cells[-1][0])
+            return
+        grid = rich.table.Table.grid()
+        for width in widths:
+            grid.add_column(width=width, no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(*[Text(text, style=style) for text, style in cells])
+        self._rich.print(grid)
+
+    def live(self, render):
+        """A context in which what render() gives stands below all lines; on a terminal only."""
+        if not self.terminal:
+            return contextlib.nullcontext()
+        return rich.live.Live(
+            console=self._rich,
+            get_renderable=render,
+            refresh_per_second=_LIVE_PER_S,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
 
 class Rows:
@@ -37,12 +76,29 @@ class Rows:
 
     def __init__(self, console, names):
         self._console = console
-        self._width = max((len(name) + 2 for name in names), default=0)
+        width = max((len(name) + 2 for name in names), default=0)
+        self._widths = (11, width) if width else (11,)
         self._start = time.monotonic()
 
     def row(self, name, text, *styles):
-        at = self._console.style(f"{time.monotonic() - self._start:7.1f} s", "dim")
-        self._console.line(f"{at}  {name:{self._width}}{self._console.style(text, *styles)}")
+        cells = [(f"{time.monotonic() - self._start:7.1f} s  ", "dim")]
+        if len(self._widths) > 1:
+            cells.append((name, ""))
+        else:
+            text = f"{name}{text}"
+        self._console.columns([*cells, (text, " ".join(styles))], self._widths)
+
+
+def table(names, rows, more):
+    """A table for `Console.live`: names of the columns, and the cells of each row."""
+    found = rich.table.Table(box=None, header_style="bold", pad_edge=False)
+    for i, name in enumerate(names):
+        found.add_column(name, justify="right" if i else "left", no_wrap=True)
+    for cells in rows:
+        found.add_row(*cells)
+    if more:
+        found.add_row(f"and {more} more")
+    return found
 
 
 def size(count):

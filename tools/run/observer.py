@@ -13,7 +13,7 @@ import nats.errors
 
 from tools import deploy
 from tools.run import address
-from tools.run.console import Rows, indented, size
+from tools.run.console import Rows, indented, size, table
 from tools.run.secure import Secured
 from tools.run.simulation import MARCH, Board, Server
 from tools.run.stream import Record, Stream
@@ -25,6 +25,8 @@ _FIRST_COMMAND_S = 0.5  # not among the first readings
 _COMMAND_EVERY_S = 2
 _SUM_EVERY_S = 1
 _ENDING_S = 0.2  # a process that ends closes its sockets a moment before it has ended
+_LOOK_EVERY_S = 1
+_LINES_ABOVE = 8  # of the terminal, that the table leaves
 _ROUND_S = 0.03  # readings that come so close together are shown on one line
 _EACH_AT_MOST = 4  # boards that are shown one by one; more than that, added up
 _SUMMARY_AT_MOST = 8
@@ -58,6 +60,9 @@ class Device:
         self.stored = Record() if has_stream else None
         self.started_at = float("inf")  # when its `up` was 0, as the promptest reading has it
         self.heard_at = None
+        self.values = {}  # the last of each kind
+        self.connections = 0  # that the board has had
+        self.seen = None  # what info said last, while a person looks on
         self.first = None  # what info said at the start and at the end
         self.last = None
         self.asked = 0
@@ -70,6 +75,7 @@ class Device:
         About: `up` is in whole ones.
         """
         self.live.take(kind, reading["seq"], "")
+        self.values[kind] = reading["v"]
         self.heard_at = time.monotonic()
         self.started_at = min(self.started_at, self.heard_at - reading["up"])
         return self.heard_at - self.started_at - reading["up"]
@@ -135,7 +141,12 @@ class Run:
             if await self._all_heard():
                 await self._ask_all("first")
                 await self._cheat()
-                await self._busy()
+                with self._console.live(self._live_table):
+                    looking = asyncio.create_task(self._look_on())
+                    try:
+                        await self._busy()
+                    finally:
+                        looking.cancel()
             if not self._server or self._server.ended is None:
                 await self._ask_all("last")
                 await self._catch_up()
@@ -235,20 +246,21 @@ class Run:
         version = self._nats.connected_server_version
         version = f"{version.major}.{version.minor}.{version.patch}"
         server = f"nats-server {version} at {address.shown(url)}"
-        how = ", TLS and an identity for each" if self._secured else ""
-        self._console.line(f"{boards} with {heap} of heap, {server}{how}", "bold")
+        self._console.line(f"{boards} with {heap} of heap, {server}", "bold")
+        if self._secured:
+            self._console.line("TLS, and an identity for each of them.", "dim")
         length = f"for {options.seconds:g} s" if options.seconds else "until Ctrl-C"
-        self._console.line(
-            f"Each sensor is read every {options.period:g} s, {length}.{self._plan()}", "dim"
-        )
+        self._console.line(f"Each sensor is read every {options.period:g} s, {length}.", "dim")
+        if self._plan():
+            self._console.line(self._plan(), "dim")
         self._console.line()
         self._rows = Rows(self._console, () if self._many else self._devices)
 
     def _plan(self):
         if self._outage:
-            return " The server is killed after {:g} s, for {:g} s.".format(*self._outage)
+            return "The server is killed after {:g} s, for {:g} s.".format(*self._outage)
         if self._stream and self._options.outage is None:
-            return f" (The server is not killed: that takes a run of {_SHORTEST_S} s.)"
+            return f"(The server is not killed: that takes a run of {_SHORTEST_S} s.)"
         return ""
 
     async def _subscribe(self):
@@ -283,7 +295,7 @@ class Run:
         self._arrived += 1
         self._latest.setdefault(kind, {})[name] = reading["v"]
         self._widths[kind] = max(self._widths.get(kind, 0), len(_value(kind, reading["v"])))
-        if self._many:
+        if self._many or self._console.terminal:
             return
         # Kept readings come quickly.
         if kind in [other for other, _, _ in self._rounds.get(name, ())]:
@@ -314,6 +326,7 @@ class Run:
     async def _on_hello(self, msg):
         hello = json.loads(msg.data)
         name = msg.subject.split(".")[1]
+        self._devices[name].connections = hello["connections"]
         if self._away and self._many:
             return  # all of them say it now
         if hello["connections"] > 1:
@@ -365,7 +378,7 @@ class Run:
         now = time.monotonic()
         end = now + (self._options.seconds or float("inf"))
         command_at = now + min(_FIRST_COMMAND_S, (end - now) / 2)
-        sum_at = now if self._many else end
+        sum_at = now if self._many and not self._console.terminal else end
         outage_at = now + self._outage[0] if self._outage else end
         step = 0
         while not self._stop.is_set() and now < end:
@@ -497,6 +510,32 @@ class Run:
             spans.append(f"{kind} {span}")
         self._rows.row("", f"{heard} boards, {self._arrived} readings   " + "   ".join(spans))
 
+    async def _look_on(self):
+        """Ask the boards how many readings wait, for who looks at the table."""
+        while self._console.terminal:
+            if not self._away:
+                await self._ask_all("seen")
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _live_table(self):
+        devices = list(self._devices.values())
+        room = max(self._console.height - _LINES_ABOVE, 1)
+        kinds = list(self._latest)
+        rows = [self._live_cells(device, kinds) for device in devices[:room]]
+        return table(
+            ("board", *kinds, "age", "waiting", "link"), rows, max(len(devices) - room, 0)
+        )
+
+    def _live_cells(self, device, kinds):
+        values = [
+            _value(kind, device.values[kind]) if kind in device.values else "" for kind in kinds
+        ]
+        age = f"{time.monotonic() - device.heard_at:.0f} s" if device.heard_at else ""
+        outbox = device.seen and device.seen["outbox"]
+        waiting = str(outbox["waiting"]) if outbox else ""
+        link = "away" if self._away else f"no. {device.connections}"
+        return device.name, *values, age, waiting, link
+
     # Ending
 
     async def _ask_all(self, attribute):
@@ -582,8 +621,8 @@ class Run:
     def _table(self, devices):
         width = max(len("all boards"), *(len(device.name) for device in devices))
         stored = f"  {'in stream':>9}" if self._stream else ""
-        head = f"{'published':>9}  {'received':>8}{stored}  {'lost':>4}  {'commands':>10}"
-        head += "   heap used, first and last"
+        head = f"{'published':>9}  {'received':>8}{stored}  {'lost':>4}  {'commands':>8}"
+        head += "   heap, first, last"
         self._console.line(f"{'':{width}}  {head}", "bold")
         if len(devices) > _SUMMARY_AT_MOST:
             single = [device for device in devices if device.lost or device.disobeyed]
@@ -610,12 +649,10 @@ class Run:
         commands = f"{sum(d.answered for d in devices)} of {sum(d.asked for d in devices)}"
         received = sum(device.received for device in devices)
         stored = f"  {published - lost:9}" if self._stream else ""
-        text = f"{name}  {published:9}  {received:8}{stored}  {lost:4}  {commands:>10}   "
+        text = f"{name}  {published:9}  {received:8}{stored}  {lost:4}  {commands:>8}   "
         for infos in ([d.first for d in devices if d.first], [d.last for d in devices]):
             if infos:
                 text += f"{size(max(info['heap_used'] for info in infos)):>8}  "
-        if len(devices) > 1:
-            text += "at most"
         unsent = sum(device.last["unsent"] for device in devices)
         if unsent:
             text += f" ({unsent} readings could not be sent)"
