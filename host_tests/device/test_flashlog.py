@@ -8,7 +8,7 @@ import random
 import unittest
 
 from unats.nuid import random_hex
-from unats.outbox import flashlog
+from unats.outbox import Outbox, flashlog
 from unats.outbox.flashlog import FlashLog
 from unats.outbox.ring import HEADER, Ring
 
@@ -75,7 +75,7 @@ class InFolder(unittest.TestCase):
         """What a new start finds in the oldest segment, and how many readings were damaged."""
         log = self.log()
         ring = Ring(bytearray(SIZE))
-        log.load(ring, -1)
+        log.load(ring, -1, SIZE)
         return records(ring), log.damaged
 
 
@@ -154,7 +154,7 @@ class Segments(InFolder):
         found = []
         while log.segments:
             ring = Ring(bytearray(SIZE))
-            log.load(ring, -1)
+            log.load(ring, -1, SIZE)
             found.append(records(ring))
             log.drop_oldest()
         self.assertEqual(found, expected)
@@ -164,17 +164,17 @@ class Segments(InFolder):
         log = self.log()
         log.add(log.write(filled(1, 2, 3), 0, 3), 100)
         ring = Ring(bytearray(SIZE))
-        self.assertEqual(log.load(ring, 2), log.start)
+        self.assertEqual(log.load(ring, 2, SIZE), log.start)
         self.assertEqual((records(ring), log.damaged), ([reading(3)], 0))
         later = self.log()
-        self.assertEqual(later.load(ring, 2), log.start)
+        self.assertEqual(later.load(ring, 2, SIZE), log.start)
         self.assertEqual(ring.count, 3)
 
     def test_a_segment_larger_than_the_ring_is_now(self):
         self.written(*range(8))
         log = self.log()
         ring = Ring(bytearray(64))
-        log.load(ring, -1)
+        log.load(ring, -1, SIZE)
         self.assertEqual(records(ring), [reading(i) for i in range(8)])
 
     def test_files_of_others_are_left_alone(self):
@@ -204,7 +204,7 @@ class Segments(InFolder):
         log = self.log()
         log.claim()
         ring = Ring(bytearray(SIZE))
-        log.load(ring, -1)
+        log.load(ring, -1, SIZE)
         self.assertEqual(ring.count, 3)
         log = self.log()
         self.assertEqual((log.segments, log.claimed), ([], 3))
@@ -222,7 +222,7 @@ class Segments(InFolder):
         log = self.log()
         os.remove(file)
         ring = Ring(bytearray(SIZE))
-        log.load(ring, -1)
+        log.load(ring, -1, SIZE)
         log.drop_oldest()
         self.assertEqual((ring.count, log.damaged, log.segments), (0, 2, []))
 
@@ -287,7 +287,7 @@ class Damage(InFolder):
         log = self.log()
         log.drop_oldest()
         ring = Ring(bytearray(SIZE))
-        log.load(ring, -1)
+        log.load(ring, -1, SIZE)
         self.assertEqual((ring.count, log.damaged), (0, 2))
 
     def test_crc_of_a_port_that_has_none(self):
@@ -296,6 +296,55 @@ class Damage(InFolder):
             self.assertEqual(crc32(data), binascii.crc32(data))
             self.assertEqual(crc32(data, 0xDEADBEEF), binascii.crc32(data, 0xDEADBEEF))
         self.assertEqual(crc32(b"123456789"), 0xCBF43926)
+
+
+class Foreign(InFolder):
+    """What is there was written with other limits, or by somebody else: counted, and skipped."""
+
+    def test_a_payload_larger_than_readings_may_be_now(self):
+        self.path_of(0, 40, 41, 16, 100)
+        log = self.log()
+        ring = Ring(bytearray(SIZE))
+        log.load(ring, -1, 40)
+        self.assertEqual([len(payload) for _, _, payload in records(ring)], [0, 40, 16])
+        self.assertEqual(log.damaged, 2)
+
+    def path_of(self, *sizes):
+        """A segment of payloads of these sizes."""
+        log = self.log()
+        ring = Ring(bytearray(SIZE))
+        for i, size in enumerate(sizes):
+            self.assertTrue(put(ring, b"s", bytes(size), i))
+        log.write(ring, ring.head, ring.count)
+
+    def test_an_outbox_goes_on_behind_them(self):
+        class Client:
+            connected = False
+            inbox_prefix = "_INBOX"
+            no_requeue = ()
+
+            def subscribe(self, subject, handler):
+                return self
+
+        self.path_of(3, 200, 5)
+        outbox = Outbox(Client(), "dev", ring=bytearray(SIZE), path=self.path, max_payload=16)
+        spool = outbox._spool
+        self.assertEqual(len(outbox), 3)
+        taken = []
+        while len(outbox):
+            spool.choose()
+            spool.take(spool.source.head)
+            taken.append(spool.size)
+            spool.pop()
+        self.assertEqual((taken, outbox.stats.damaged), ([3, 5], 1))
+
+    def test_a_file_too_large_for_a_segment_is_not_read_into_memory(self):
+        self.log()
+        name = "000001" + "000001" + "0007"
+        with open(self.path + "/" + name, "wb") as file:
+            for _ in range(100):
+                file.write(bytes(10000))
+        self.assertEqual(self.read(), ([], 7))
 
 
 class Starts(InFolder):

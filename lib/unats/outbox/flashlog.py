@@ -54,6 +54,7 @@ _START = const(6)  # digits of a segment's name: which start,
 _NUMBER = const(12)  # ... which segment,
 _NAME = const(16)  # ... how many records
 _MAX_STARTS = const(0xFFFFFF)
+_MAX_SEGMENT = const(65535)  # bytes: a larger file was written by somebody else
 
 
 def _is_hex(text, n):
@@ -184,18 +185,19 @@ class FlashLog:
 
     # Reading
 
-    def load(self, ring, after):
+    def load(self, ring, after, max_payload):
         """Read the oldest segment to the empty ring; return in which start it was written.
 
         Its whole records are taken, of this start those with a sequence number beyond `after`.
-        What can't be read is counted in `damaged`.
+        What can't be read is counted in `damaged`, and so is a payload of more bytes than
+        max_payload: whoever takes it out has no room for it.
         """
         name = self.segments[0]
         size = self._read(name, ring)
         start = int(name[:_START], 16)
         if start != self.start:
             after = -1
-        good = keep_whole(ring, size, crc32(name[:_NAME].encode()), after)
+        good = keep_whole(ring, size, crc32(name[:_NAME].encode()), after, max_payload)
         if size:  # of an empty one the writing was cut: it never was in flash
             self.damaged += max(count_of(name) - good, 0)
         return start
@@ -204,11 +206,13 @@ class FlashLog:
         ring.clear()
         try:
             size = os.stat(self.path + name)[6]
+            if size > _MAX_SEGMENT:
+                raise OSError(errno.EINVAL, "EINVAL")
             if size > len(ring.buf):  # written when the ring was larger
                 ring.buf = bytearray(size)
             with open(self.path + name, "rb") as file:
                 return file.readinto(ring.buf)
-        except OSError as e:
+        except (OSError, MemoryError) as e:
             self.last_error = e
             self.damaged += count_of(name)
             return 0
@@ -266,7 +270,7 @@ def seal(ring, at, count, crc):
         count -= 1
 
 
-def keep_whole(ring, size, crc, after):
+def keep_whole(ring, size, crc, after, max_payload):
     """Make the queue of the whole records in the buffer's first `size` bytes; return how many.
 
     Those up to the sequence number `after` are whole, but not taken. Behind a damaged one every
@@ -274,7 +278,7 @@ def keep_whole(ring, size, crc, after):
     """
     at = good = 0
     while at + HEADER < size:
-        if not is_whole(ring, at, size, crc):
+        if not is_whole(ring, at, size, crc, max_payload):
             at += 1
             continue
         good += 1
@@ -287,9 +291,9 @@ def keep_whole(ring, size, crc, after):
     return good
 
 
-def is_whole(ring, at, size, crc):
-    """Whether a record with the right CRC is at `at`."""
+def is_whole(ring, at, size, crc, max_payload):
+    """Whether a record with the right CRC is at `at`, and its payload not too large."""
     end = ring.after(at)
-    if not at + HEADER < end <= size or ring.payload_size(at) < 0:
+    if not at + HEADER < end <= size or not 0 <= ring.payload_size(at) <= max_payload:
         return False
     return crc32(memoryview(ring.buf)[at + 4 : end], crc) == load(ring.buf, at, 4)

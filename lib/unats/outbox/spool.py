@@ -289,7 +289,7 @@ class Spool:
         if self.log is None:
             return
         while not self.drain.count and self.log.segments:
-            self.start = self.log.load(self.drain, self._done)
+            self.start = self.log.load(self.drain, self._done, len(self.body))
             self.stats.damaged = self.log.damaged
             if not self.drain.count:
                 self.log.drop_oldest()
