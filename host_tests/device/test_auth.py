@@ -124,6 +124,56 @@ class Makes(AuthCase):
                 sig=signature,
             )
 
+    def test_creds_as_people_have_them(self):
+        of = seed()
+        text = creds(of)
+        token, secret = jwt(public(of)), bytes(of).decode()
+        for given in (
+            b"\xef\xbb\xbf" + text,
+            b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"),
+            text.replace(b"\n", b"\n\n"),
+            text.replace(b"\n", b" \t\n"),
+            b"# made by ops\n; eyes.only.please here\nSUMMARY\n" + text,
+            text.replace(b"------END", b"---END").replace(b"-----", b"---"),
+            text.replace(b"-----", b"-" * 40),
+            text.replace(b"USER NKEY SEED", b"user private key"),
+            text.replace(b"-----BEGIN", b"=====BEGIN").replace(b"------END", b"=====END"),
+            text + b"\n" + public(of).encode(),
+            ("%s\n%s" % (token, secret)).encode(),
+            ("%s\n--- old ---\n%s\n%s" % (bytes(seed()).decode(), secret, token)).encode(),
+            text[: text.rfind(b"\n------END")],
+        ):
+            self.has(
+                dict(auth.UserCredentials(given)(NONCE)),
+                jwt=token,
+                sig=nkey.from_seed(of).signature(NONCE),
+            )
+
+    def test_seeds_as_people_have_them(self):
+        of = seed()
+        other = public(of).encode()
+        expected = auth.Nkey(of)(NONCE)
+        for given in (
+            b"\xef\xbb\xbf" + of,
+            of + b"\n" + other + b"\n",
+            other + b"\r\n" + of + b"\r\n",
+            b"# greenhouse-7\n\n" + of,
+            b"SUMMARY\nSUBJECTS and more of what is no seed, though it begins as one\n" + of,
+            b"-----BEGIN USER NKEY SEED-----\n" + of + b"\n------END USER NKEY SEED------\n",
+            b"---x---\r\n" + of + b"\r\n---y---",
+            creds(of),
+        ):
+            self.assertEqual(auth.Nkey(bytes(given))(NONCE), expected)
+            write(given)
+            self.assertEqual(auth.Nkey(_PATH)(NONCE), expected)
+            token = jwt(public(of)).encode()
+            self.assertEqual(auth.UserJWT(token, _PATH)(NONCE)[1], expected[1])
+
+    def test_a_jwt_file_with_decorations(self):
+        token = jwt(public(seed())).encode()
+        for given in (b"\xef\xbb\xbf" + token, b"# x\n---a---\n" + token + b"\r\n---b---\n"):
+            self.has(dict(auth.UserJWT(given)(NONCE)), jwt=token.decode())
+
     def test_a_creds_file_is_read_again_at_every_connection(self):
         first, second = seed(), seed()
         write(creds(first))
@@ -255,7 +305,7 @@ class Refuses(AuthCase):
 
     def test_creds_cut_off_anywhere(self):
         text = creds(seed()).rstrip()
-        end = text.rfind(b"\n") + 4  # the last line begins with three dashes
+        end = text.rfind(b"\n")  # of the seed: what follows says nothing
         for n in range(0, len(text), 7 if len(text) > 1000 else 5):
             if n < end:
                 told = self.refused(auth.UserCredentials(text[:n] or b"\n"))
@@ -267,7 +317,7 @@ class Refuses(AuthCase):
         for bad in (
             "nothing at all",
             good.replace("\n------END NATS", " "),
-            good.replace("-----BEGIN NATS USER JWT-----\n", ""),
+            good.replace("ey", "SU", 1),
             good.replace("eyJ", "xyJ", 1),
             good.replace("eyJ", 'e"J', 1),
             good.replace(".", "", 1),
@@ -277,6 +327,27 @@ class Refuses(AuthCase):
         ):
             told = self.refused(auth.UserCredentials(bad.encode()))
             self.assertFalse(bytes(of[10:30]).decode() in told, told)
+
+    def test_a_file_without_what_it_is_for_is_named(self):
+        of = seed()
+        damaged = bytes(of[:30]) + (b"A" if of[30] != 65 else b"B") + bytes(of[31:])
+        utf16 = bytes([byte for c in bytes(of) for byte in (c, 0)])
+        for data, word in (
+            (b"nothing of it\n", "UTF-8"),
+            (public(of).encode(), "seed"),
+            (b"\xff\xfe" + utf16, "UTF-8"),
+            (damaged, "checksum"),
+            (seed("account"), "account"),
+        ):
+            write(data)
+            told = self.refused(auth.Nkey(_PATH))
+            self.assertTrue(_PATH in told and word in told, told)
+            self.assertFalse(bytes(of[10:20]).decode() in told, told)
+        for data, jwt_too in ((b"-" * 30, True), (jwt("U").encode(), False)):
+            self.assertRaises(ValueError, auth.find, data, jwt_too)
+            write(data)
+            told = self.refused(auth.UserCredentials(_PATH))
+            self.assertTrue(_PATH in told and ("JWT" if jwt_too else "seed") in told, told)
 
     def test_binary_rubbish(self):
         for byte in range(0, 256, 5):

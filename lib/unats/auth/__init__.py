@@ -8,11 +8,11 @@
     UserJWT(jwt, seed)         UserCredentials(creds)      operator mode
     Callback(f)                f() returns any of these (or None), anew for every connection
 
-Seed, JWT and creds are bytes-like, or a str: the path of a file. A file is read at every
-connection, so that a renewed one is picked up, and what was read of it is overwritten afterwards.
-What is given as a bytearray is not copied: whoever gave it, or `wipe()`, overwrites it, and then
-it is of no more use. Out of reach are bytes objects, the file system's own buffers and the numbers
-that signing went through.
+Seed, JWT and creds are bytes-like, or a str: the path of a file; with comments, decorations and
+more, if they have these (see `find`). A file is read at every connection, so that a renewed one is
+picked up, and what was read of it is overwritten afterwards. What is given as a bytearray is not
+copied: whoever gave it, or `wipe()`, overwrites it, and then it is of no more use. Out of reach
+are bytes objects, the file system's own buffers and the numbers that signing went through.
 
 Each object is called by the client with the nonce of the server's INFO, and returns what to add to
 CONNECT, (key, value) pairs. A call allocates. What is wrong with the credentials is an AuthError
@@ -37,6 +37,7 @@ _MAX_FILE = const(16384)  # a JWT must fit a control line of the server's, which
 _MAX_NONCE = const(128)  # a nats-server's has 15 characters
 _NONCE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/="
 _SPACE = b" \t\r\n"
+_SEED_LEAST = const(40)  # a line shorter than this is no damaged seed, but text
 
 
 def added(auth, nonce, fields):
@@ -132,6 +133,17 @@ class _Secret:
             file.readinto(raw)
         return raw
 
+    def find(self, raw, jwt=False):
+        """`find` in what was read; AuthError."""
+        try:
+            return find(raw, jwt)
+        except ValueError as e:
+            raise AuthError("%s: %s" % (self, e))
+
+    def __str__(self):
+        """What it is, and of which file."""
+        return self._what if self._path is None else "%s: the file %s" % (self._what, self._path)
+
     def done(self, raw):
         """Overwrite what was read from a file."""
         if raw is not self._kept:
@@ -175,9 +187,13 @@ class _Signer:
     def __init__(self):
         self._seed = self._point = None
 
-    def sign(self, seed, nonce):
-        """Public key and signature, both str; seed: encoded, a bytearray. AuthError. Allocates."""
+    def sign(self, secret, raw, nonce):
+        """Public key and signature, both str; raw: what was read of the secret, which has the
+        seed. AuthError. Allocates.
+        """
         _check_nonce(nonce)
+        start, end = secret.find(raw)
+        seed = bytearray(memoryview(raw)[start:end])
         gc.collect()
         from . import nkey
 
@@ -185,12 +201,13 @@ class _Signer:
         try:
             key = nkey.from_seed(seed)
             if key.kind != "user":
-                text = "seed: it is of an NKey for a %s; a user's (SU...) is needed"
-                raise AuthError(text % key.kind)
+                text = "%s: the seed is of an NKey for a %s; a user's (SU...) is needed"
+                raise AuthError(text % (secret, key.kind))
             return self._sign(key, sha256(seed).digest(), nonce)
         except ValueError as e:
-            raise AuthError("seed: " + str(e))
+            raise AuthError("%s: %s" % (secret, e))
         finally:
+            _zero(seed)
             if key is not None:
                 key.wipe()
             nkey.release()
@@ -230,7 +247,7 @@ class Nkey:
     def __call__(self, nonce):
         seed = self._seed.read()
         try:
-            public, signature = self._signer.sign(seed, nonce)
+            public, signature = self._signer.sign(self._seed, seed, nonce)
         finally:
             self._seed.done(seed)
         return ("nkey", public), ("sig", signature)
@@ -251,7 +268,7 @@ class UserJWT:
     def __call__(self, nonce):
         raw = self._jwt.read()
         try:
-            start, end = _trim(raw, 0, len(raw))
+            start, end = self._jwt.find(raw, True)
             jwt = _jwt(raw, start, end)
         finally:
             self._jwt.done(raw)
@@ -259,7 +276,7 @@ class UserJWT:
             return (("jwt", jwt),)
         seed = self._seed.read()
         try:
-            return _pairs(jwt, self._signer.sign(seed, nonce))
+            return _pairs(jwt, self._signer.sign(self._seed, seed, nonce))
         finally:
             self._seed.done(seed)
 
@@ -285,14 +302,9 @@ class UserCredentials:
             self._creds.done(raw)
 
     def _use(self, raw, nonce):
-        start, end, at = _block(raw, 0, "JWT")
+        start, end = self._creds.find(raw, True)
         jwt = _jwt(raw, start, end)
-        start, end, at = _block(raw, at, "seed")
-        seed = bytearray(memoryview(raw)[start:end])
-        try:
-            return _pairs(jwt, self._signer.sign(seed, nonce))
-        finally:
-            _zero(seed)
+        return _pairs(jwt, self._signer.sign(self._creds, raw, nonce))
 
     def wipe(self):
         """Overwrite them, if they are kept here."""
@@ -355,34 +367,46 @@ def _jwt(raw, start, end):
     return text
 
 
-def _block(raw, at, what):
-    """The next line between two that begin with --- : where it starts and ends, and what follows
-    it.
+def find(raw, jwt=False):
+    """Where the seed lies in the bytes of a `.creds` or seed file, or the JWT: (start, end).
 
-    As nats.go does it: the first is the JWT and the second the seed, whatever the lines are
-    titled.
+    It is the first such line below a line that begins with --- ; without one, the first anywhere.
+    So nkeys does it (creds_utils.go), whatever those lines are titled; a byte order mark,
+    comments, blank lines, the ends of lines and the public key do not matter. Whether it is sound
+    is not looked at. ValueError: there is none. Allocates little; copies no more than three bytes
+    of a line.
     """
+    found = None
     fence = False
+    at = 3 if raw[:3] == b"\xef\xbb\xbf" else 0
     while at < len(raw):
         end = raw.find(b"\n", at)
         end = len(raw) if end < 0 else end
         start, stop = _trim(raw, at, end)
         at = end + 1
-        if raw[start : start + 3] == b"---":
-            fence = True
-        elif fence and start < stop:
-            return start, stop, _fence(raw, at, what)
-    raise AuthError("creds: there is no %s in them: is it a whole .creds file?" % what)
-
-
-def _fence(raw, at, what):
-    """The end of the line at `at`, which must begin with --- too."""
-    end = raw.find(b"\n", at)
-    if raw[at : at + 3] != b"---":
-        raise AuthError(
-            "creds: a line of dashes is missing after the %s: is the file cut off?" % what
+        if start == stop:
+            continue
+        if _is_wanted(raw, start, stop, jwt):
+            if fence:
+                return start, stop
+            found = found or (start, stop)
+        fence = raw[start : start + 3] == b"---"
+    if found is None:
+        raise ValueError(
+            "there is no %s in it: is it cut off? Give the whole file, saved as UTF-8"
+            % ("JWT (a line ey...)" if jwt else "seed (a line SU...)")
         )
-    return len(raw) if end < 0 else end + 1
+    return found
+
+
+def _is_wanted(raw, start, stop, jwt):
+    """Whether a line looks like a JWT, or else like a seed."""
+    if raw.find(b" ", start, stop) >= 0:
+        return False
+    if jwt:
+        dot = raw.find(b".", start, stop)
+        return raw[start : start + 2] == b"ey" and raw.find(b".", dot + 1, stop) > dot > 0
+    return raw[start] == 83 and stop - start >= _SEED_LEAST  # S
 
 
 def _trim(raw, start, end):
