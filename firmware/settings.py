@@ -34,8 +34,9 @@
                        a board that sleeps hears no commands
     awake_s            the longest time awake before that, 2 to 600     default: 30
 
-Every mistake in the file is reported, not only the first. What a mistake report says never
-contains the value of a field, and the settings print without their secrets.
+The file is saved as UTF-8, with or without a byte order mark. Every mistake in it is reported, not
+only the first. What a mistake report says never contains the value of a field, and the settings
+print without their secrets.
 
 What becomes an argument of the client is read by the client's own functions, so what it refuses is
 refused here: on the computer that would write it to a board, and on the board.
@@ -94,13 +95,12 @@ def load(path, needs_wifi=True, has_files=False):
 
     has_files: this is the board, and the files that are named must be here.
     """
+    values = read(path)
     try:
-        with open(path) as file:
-            values = _parse(file, path)
-    except OSError:
-        todo = "is not there: copy settings.example.json to this name and fill it in"
-        raise SettingsError(path, [("the file", todo)])
-    mistakes = check(values, needs_wifi)
+        mistakes = check(values, needs_wifi)
+    except ImportError as e:
+        todo = "cannot check the settings (%s): `make deploy` puts all of it onto the board" % e
+        raise SettingsError(path, [("the client", todo)])
     if has_files and not mistakes and _is_secured(values):
         import security
 
@@ -110,15 +110,31 @@ def load(path, needs_wifi=True, has_files=False):
     return Settings(values)
 
 
-def _parse(file, path):
+def read(path):
+    """What the JSON file at `path` holds; SettingsError if it is none. UTF-8, also as Windows
+    saves it, with a byte order mark. Allocates the whole file twice.
+    """
     try:
-        return json.load(file)
-    except ValueError:
-        file.seek(0)
-        todo = "is not valid JSON: look for a missing quote, comma or bracket"
-        if not file.read().strip():
-            todo = "is empty: copy settings.example.json over it and fill it in"
+        with open(path, "rb") as file:
+            raw = file.read()
+    except OSError:
+        todo = "is not there: copy settings.example.json to this name and fill it in"
         raise SettingsError(path, [("the file", todo)])
+    todo = "is not valid JSON: look for a missing quote, comma or bracket"
+    if raw[:3] == b"\xef\xbb\xbf":
+        raw = raw[3:]
+    if not raw.strip():
+        todo = "is empty: copy settings.example.json over it and fill it in"
+    elif b"\0" in raw[:4]:  # of two ASCII characters one byte is a NUL; the mark may be missing
+        todo = "is saved as UTF-16: save it as UTF-8"
+    else:
+        try:
+            return json.loads(raw.decode())
+        except UnicodeError:
+            todo = "is not saved as UTF-8 (as Latin-1 or Windows-1252?): save it as UTF-8"
+        except ValueError:
+            pass
+    raise SettingsError(path, [("the file", todo)])
 
 
 def check(values, needs_wifi=True):

@@ -18,6 +18,7 @@ import pytest
 import unats
 from fake_board import FakeBoard
 from tools import deploy, package, toolchain
+from tools.fleet.board import read as read_settings
 
 DEPLOY = [sys.executable, "-m", "tools.deploy"]
 MICROPYTHON = toolchain.binary("micropython")
@@ -189,6 +190,8 @@ def test_nothing_starts_when_the_client_does_not_import_on_the_board(
         ("{", "JSON"),
         ('{"server": "nats://h:4222", "wifi_ssid": "x", "colour": "red"}', "colour"),
         ('{"wifi_ssid": "x"}', "server"),
+        (deploy.EXAMPLE.read_text(), "still that of settings.example.json"),
+        (deploy.EXAMPLE.read_text().replace("the name of", "net"), "wifi_password: is still"),
     ],
 )
 def test_settings_missing_or_wrong_leave_the_board_alone(settings, flash, content, message):
@@ -199,6 +202,21 @@ def test_settings_missing_or_wrong_leave_the_board_alone(settings, flash, conten
         done = run(board, settings)
         assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
         assert board.events == [] and tree(flash) == []
+
+
+@pytest.mark.parametrize(
+    "encoding, message", [("utf-16", "as UTF-8"), ("latin-1", "as UTF-8"), ("utf-8-sig", None)]
+)
+def test_settings_saved_by_windows(settings, encoding, message):
+    settings.write_text(settings.read_text().replace("lab", "Küche"), encoding=encoding)
+    if message:
+        with pytest.raises(toolchain.ToolError, match=message):
+            deploy.check_settings(settings)
+        with pytest.raises(toolchain.ToolError, match=message):
+            read_settings(settings)
+    else:
+        deploy.check_settings(settings)
+        assert read_settings(settings)["wifi_ssid"] == "Küche"
 
 
 def test_a_port_without_a_board_is_a_clear_error(settings, tmp_path):

@@ -25,6 +25,7 @@ from tools.fleet.board import for_board, forgetting
 from tools.toolchain import LIB, PACKAGE, ROOT, ToolError, library
 
 FIRMWARE = ROOT / "firmware"
+EXAMPLE = FIRMWARE / "settings.example.json"
 STARTERS = ("boot.py", "main.py")
 # sys.implementation._mpy: bits 0-7 format version, 8-9 sub-version of machine code, 10-13 this:
 ARCHITECTURES = (
@@ -34,12 +35,21 @@ ARCHITECTURES = (
 
 _PROBE = "import sys; print('board', sys.platform, getattr(sys.implementation, '_mpy', 0))"
 
-# Runs here, with the path of a settings.json.
+# Runs here, with the paths of a settings.json and of the example.
 _CHECK = """
 import sys
 import settings
+path, example = sys.argv[1:]
 try:
-    settings.load(sys.argv[1])
+    values = settings.read(path)
+    mistakes = settings.check(values)
+    if isinstance(values, dict):
+        for field, text in settings.read(example).items():
+            if field.startswith('wifi') and values.get(field) == text:
+                text = 'is still that of settings.example.json: fill in your own'
+                mistakes.append((field, text))
+    if mistakes:
+        raise settings.SettingsError(path, mistakes)
 except ValueError as mistakes:
     print(mistakes)
     sys.exit(1)
@@ -115,7 +125,7 @@ def check_settings(path):
     ToolError says what is wrong.
     """
     run = subprocess.run(
-        [toolchain.binary("micropython"), "-c", _CHECK, str(path)],
+        [toolchain.binary("micropython"), "-c", _CHECK, str(path), str(EXAMPLE)],
         env=dict(os.environ, MICROPYPATH=f"{LIB}:{FIRMWARE}:.frozen"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

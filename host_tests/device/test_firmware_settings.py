@@ -288,12 +288,12 @@ class File(unittest.TestCase):
     def tearDown(self):
         self.scratch.leave()
 
-    def write(self, text):
-        with open(FILE, "w") as file:
+    def write(self, text, mode="w"):
+        with open(FILE, mode) as file:
             file.write(text)
 
     def assert_refused(self, text, *words):
-        self.write(text)
+        self.write(text, "w" if isinstance(text, str) else "wb")
         try:
             settings.load(FILE)
             message = None
@@ -373,6 +373,39 @@ class File(unittest.TestCase):
 
     def test_broken_json(self):
         self.assert_refused('{"server: "x"}', FILE, "not valid JSON")
+
+    def test_as_windows_saves_it(self):
+        text = json.dumps(dict(GOOD, device="d")).encode()
+        wide = bytes([byte for c in text for byte in (c, 0)])
+        for raw, words in (
+            (b"\xef\xbb\xbf" + text + b"\r\n", ()),
+            (b"\xef\xbb\xbf", ("empty",)),
+            (b"\xff\xfe" + wide, ("UTF-16", "save it as UTF-8")),
+            (b"\xfe\xff\0" + wide[:-1], ("UTF-16", "save it as UTF-8")),
+            (wide, ("UTF-16", "save it as UTF-8")),
+            (text.replace(b"net", b"K\xfcche"), ("Latin-1", "save it as UTF-8")),
+            (text.replace(b"wifi-secret", b"wifi-secret\x80"), ("Latin-1",)),
+            (text.replace(b"net", b"K\xc3\xbcche"), ()),
+            (b"\xef\xbb\xbf{", ("not valid JSON",)),
+        ):
+            if not words:
+                self.write(raw, "wb")
+                self.assertEqual(settings.load(FILE).device, "d")
+            else:
+                message = self.assert_refused(raw, FILE, *words)
+                self.assertFalse("wifi-secret" in message, message)
+
+    def test_without_the_client_it_says_how_that_gets_onto_the_board(self):
+        real = settings.check
+
+        def check(values, needs_wifi):
+            raise ImportError("no module named 'unats'")
+
+        settings.check = check
+        try:
+            self.assert_refused(json.dumps(GOOD), "unats", "make deploy")
+        finally:
+            settings.check = real
 
     def test_empty_file(self):
         self.assert_refused(" \n", FILE, "empty", "settings.example.json")

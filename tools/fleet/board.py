@@ -1,12 +1,13 @@
 """A device of a fleet onto its board: what its settings become, and what goes there with them."""
 
 import contextlib
+import importlib.util
 import json
 import tempfile
 from pathlib import Path
 
 from tools.fleet.fleet import Fleet
-from tools.toolchain import ToolError
+from tools.toolchain import ROOT, ToolError
 
 _EXAMPLE = "firmware/settings.example.json"
 _INSTEAD = (
@@ -50,6 +51,17 @@ def merged(settings, fields):
     return {**kept, **fields}
 
 
+def read(path):
+    """What a settings.json holds, as the board's own function reads it; ToolError."""
+    spec = importlib.util.spec_from_file_location("settings", ROOT / "firmware/settings.py")
+    board = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(board)
+    try:
+        return board.read(str(path))
+    except board.SettingsError as mistake:
+        raise ToolError(str(mistake)) from None
+
+
 @contextlib.contextmanager
 def for_board(folder, device, settings):
     """What a device's board gets: the path of its settings.json, and {path on it: content}.
@@ -58,16 +70,9 @@ def for_board(folder, device, settings):
     """
     fleet = Fleet(folder)
     fields = fleet.settings(device)
-    try:
-        mine = json.loads(Path(settings).read_text())
-        if not isinstance(mine, dict):
-            raise ValueError
-    except OSError:
-        raise ToolError(
-            f"{settings} is not there: copy {_EXAMPLE} to it and fill in your Wi-Fi"
-        ) from None
-    except ValueError:
-        raise ToolError(f"{settings} is not a JSON object, as {_EXAMPLE} is") from None
+    mine = read(settings)
+    if not isinstance(mine, dict):
+        raise ToolError(f"{settings} is not a JSON object, as {_EXAMPLE} is")
     with tempfile.TemporaryDirectory() as draft:
         path = Path(draft) / "settings.json"
         path.touch(0o600)
