@@ -10,6 +10,7 @@
     devices.<device>.error     out: a sensor that begins to fail, readings that are not accepted
     devices.<device>.led       in:  on, off, toggle, or empty to read it; replies on or off
     devices.<device>.info      in:  replies with the board's state as JSON
+                               a command may be in any case, with blanks and line ends around it
 
 It knows the hardware only as a `board` (see boards), time only as a `clock` (the utime module) and
 the network only as a `client` (unats.Client), so a test can give it others. Once connected, a turn
@@ -34,6 +35,7 @@ from boards import machine_name
 _TURN_MS = const(250)  # longest time in one turn
 _START_AGAIN_MS = const(10000)
 _PAYLOAD_SIZE = const(96)
+_COMMAND_SIZE = const(64)  # bytes; nothing longer is one
 
 _LED_HELP = b"error: send on, off or toggle, or nothing to read the LED"
 
@@ -101,6 +103,7 @@ class App:
         self._boot = outbox.start if outbox is not None else None
         self._payload = unats.Payload(_PAYLOAD_SIZE)
         self._fault = Caught()
+        self._refused_command = Caught()
         self._refusal = None  # the outbox's last_error that was looked at,
         self._refusal_told = None  # ... and the text that was told
         self._network = None
@@ -315,15 +318,38 @@ class App:
     # Commands
 
     def _on_led(self, msg):
+        self._obey(self._switch, msg)
+
+    def _on_info(self, msg):
+        self._obey(self._tell, msg)
+
+    def _obey(self, what, msg):
+        """Call what(msg, command), which replies. Allocates.
+
+        What fails costs this command and nothing else: it is answered, printed and counted, and
+        the turn goes on, so that nobody's message keeps the watchdog from being fed.
+        """
+        with self._refused_command:
+            what(msg, command_of(msg))
+        error = self._refused_command.error
+        if error is None:
+            return
+        self.faults += 1
+        with self._refused_command:  # with the heap full even telling it can fail
+            self.say("a command failed:")
+            sys.print_exception(error)
+            msg.respond("error: " + _reason(error))
+
+    def _switch(self, msg, command):
         led = self.board.led
         try:
-            if msg.size == 0:
+            if command == b"":
                 lit = led()
-            elif msg.equals(b"on"):
+            elif command == b"on":
                 lit = led(True)
-            elif msg.equals(b"off"):
+            elif command == b"off":
                 lit = led(False)
-            elif msg.equals(b"toggle"):
+            elif command == b"toggle":
                 lit = led(not led())
             else:
                 msg.respond(_LED_HELP)
@@ -333,7 +359,7 @@ class App:
             return
         msg.respond(b"on" if lit else b"off")
 
-    def _on_info(self, msg):
+    def _tell(self, msg, command):
         msg.respond(json.dumps(self.info()))
 
     def info(self):
@@ -397,6 +423,15 @@ class App:
     def say(self, text):
         """Print a line for whoever watches the prompt."""
         print("[%5d s] %s: %s" % (self.board.uptime(), self.device, text))
+
+
+def command_of(msg):
+    """Return the word of a command, bytes: in lower case, and without what shells and bridges put
+    around it, blanks, line ends and NUL; b"?" if it is too long to be one. Allocates.
+    """
+    if msg.size > _COMMAND_SIZE:
+        return b"?"
+    return bytes(msg.buffer[msg.start : msg.end]).strip(b" \t\r\n\0").lower()
 
 
 def _version(parts):

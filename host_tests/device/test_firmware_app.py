@@ -166,8 +166,20 @@ class Led(AppTest):
         self.assertEqual(self.ask("led", b"toggle"), [b"on"])
         self.assertEqual(self.ask("led", b"toggle"), [b"off"])
 
+    def test_a_command_is_taken_in_any_case_with_blanks_and_line_ends_around_it(self):
+        for sent, lit in (
+            (b"on\n", b"on"),
+            (b"OFF", b"off"),
+            (b" On\r\n", b"on"),
+            (b"off \t", b"off"),
+            (b"toggle\0", b"on"),
+            (b"\r\n", b"on"),
+            (b"off" + 61 * b" ", b"off"),
+        ):
+            self.assertEqual((sent, self.ask("led", sent)), (sent, [lit]))
+
     def test_anything_else_is_answered_with_what_it_should_have_been(self):
-        for command in (b"ON", b"on ", b"blink", b"1"):
+        for command in (b"o n", b"onn", b"blink", b"1", b"on\xff", b"\xc3\xa9", b"on" + 63 * b" "):
             replies = self.ask("led", command)
             self.assertEqual(len(replies), 1)
             self.assertTrue(replies[0].startswith(b"error: "), replies[0])
@@ -199,6 +211,37 @@ class Info(AppTest):
         self.assertIsNone(info["outbox"])
         for key in ("machine", "micropython", "unats", "sensor_errors", "faults", "disconnected"):
             self.assertIn(key, info)
+
+
+class FailingCommands(AppTest):
+    def setUp(self):
+        self.make()
+        self.run_for(600)
+
+    def fail(self, error):
+        def info():
+            raise error
+
+        self.app.info = info
+
+    def test_one_that_fails_is_answered_and_counted_and_the_turn_goes_on(self):
+        self.fail(ValueError("abc"))
+        self.assertEqual(self.ask("info", b"abc"), [b"error: ValueError: abc"])
+        self.assertEqual(self.app.faults, 1)
+
+    def test_nobody_starves_the_watchdog_by_commands(self):
+        self.fail(MemoryError())
+        for _ in range(100):
+            self.ask("info")
+            self.run_for(500)
+        self.assertEqual(self.app.faults, 100)
+        self.assertTrue(self.board.longest_hunger_ms <= 1000, self.board.longest_hunger_ms)
+
+    def test_one_that_cannot_be_answered_either(self):
+        msg = self.client.send("devices.dev.led", b"on")
+        msg.respond_error = ValueError("reply subject")
+        self.app.turn()
+        self.assertEqual((self.board.lit, self.app.faults), (True, 1))
 
 
 class Hello(AppTest):

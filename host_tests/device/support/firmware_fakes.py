@@ -120,15 +120,19 @@ class FakeBoard(Board):
 
 
 class FakeMsg:
-    def __init__(self, data):
-        self._data = data
-        self.size = len(data)
-        self.replies = []
+    """A message whose payload lies in the middle of a buffer, as a client's does."""
 
-    def equals(self, data):
-        return self._data == data
+    def __init__(self, data):
+        self.buffer = bytearray(b"MSG on " + data + b"\r\n")
+        self.start = 7
+        self.size = len(data)
+        self.end = self.start + self.size
+        self.replies = []
+        self.respond_error = None
 
     def respond(self, payload):
+        if self.respond_error:
+            raise self.respond_error
         self.replies.append(payload if isinstance(payload, bytes) else payload.encode())
         return True
 
