@@ -6,7 +6,8 @@
                                starts (if the outbox has a folder in flash, which is where they are
                                counted)
     devices.<device>.hello     out: on each connection, with up and boot, and with the reasons of
-                               the last reset and of the last disconnection
+                               the last reset and of the last disconnection; and with the failure
+                               that ended the application before, if one did
     devices.<device>.error     out: a sensor that begins to fail, readings that are not accepted
     devices.<device>.led       in:  on, off, toggle, or empty to read it; replies on or off
     devices.<device>.info      in:  replies with the board's state as JSON
@@ -34,6 +35,7 @@ from boards import machine_name
 
 _TURN_MS = const(250)  # longest time in one turn
 _START_AGAIN_MS = const(10000)
+_GIVE_UP_MS = const(5000)  # with the longest turn less than any watchdog has
 _PAYLOAD_SIZE = const(96)
 _COMMAND_SIZE = const(64)  # bytes; nothing longer is one
 
@@ -90,6 +92,7 @@ class App:
         self.client = client
         self.outbox = outbox
         self.time = None  # an ntp.Ntp, where connecting needs the clock to be set
+        self.failure = None  # what ended the application before, text, until it has been told
         self.board = board
         self.device = device
         self.unsent = 0
@@ -103,6 +106,8 @@ class App:
         self._boot = outbox.start if outbox is not None else None
         self._payload = unats.Payload(_PAYLOAD_SIZE)
         self._fault = Caught()
+        self._failing = None  # the error of the last turn, if that failed,
+        self._failing_since = 0  # ... and when the first of these turns did
         self._refused_command = Caught()
         self._refusal = None  # the outbox's last_error that was looked at,
         self._refusal_told = None  # ... and the text that was told
@@ -112,15 +117,32 @@ class App:
         self._start_at = None
 
     def run(self):
-        """Run until Ctrl-C. Whatever goes wrong in a turn is reported, and the
-        next one follows.
+        """Run until Ctrl-C. Whatever goes wrong in a turn is reported, and the next one follows;
+        when every turn has failed for some seconds the last error is raised, with the readings
+        that wait in flash.
         """
         try:
             self.start()
-            while True:
+            while not self.hopeless():
                 self.turn()
         except KeyboardInterrupt:
+            self._failing = None
+        if self._failing is not None:
+            self.board.feed()  # flash may take its time
+            with self._fault:
+                self._keep()
+            raise self._failing
+        with self._fault:
             self.stop()
+        if self._fault.error is not None:
+            print("not all is stopped:", self._fault.error)
+
+    def hopeless(self):
+        """Say whether turns have done nothing but fail for some seconds."""
+        if self._failing is None:
+            return False
+        now = self._clock.ticks_ms()
+        return self._clock.ticks_diff(now, self._failing_since) >= _GIVE_UP_MS
 
     def start(self):
         """Subscribe to the commands and start the watchdog; connecting is left to the loop."""
@@ -134,27 +156,35 @@ class App:
     def stop(self):
         """Stop, with the readings that still wait in flash."""
         self.board.release_watchdog()
-        if self.outbox is not None and not self.outbox.sync():
-            self.say("%d readings are in RAM only" % len(self.outbox))
+        self._keep()
         self.client.close()
         self.say("stopped")
+
+    def _keep(self):
+        """Put the readings that wait into flash."""
+        if self.outbox is not None and not self.outbox.sync():
+            self.say("%d readings are in RAM only" % len(self.outbox))
 
     def turn(self):
         """One turn of the loop, of at most a quarter of a second.
 
-        A turn that fails does not feed the watchdog: when nothing else helps, that restarts the
-        board. Writing readings to flash may take it some 100 ms longer.
+        A turn that fails does not feed the watchdog. Writing readings to flash may take it some
+        100 ms longer.
         """
         with self._fault:
             self._serve()
             self._measure()
             self._send()
             self.board.feed()
+            self._failing = None
         if self._fault.error is not None:
             self._failed(self._fault.error)
 
     def _failed(self, error):
         self.faults += 1
+        if self._failing is None:
+            self._failing_since = self._clock.ticks_ms()
+        self._failing = error
         with self._fault:  # with the heap full even telling it can fail
             self.say("error in the loop:")
             sys.print_exception(error)
@@ -179,7 +209,7 @@ class App:
         else:
             self._clock.sleep_ms(self._wait())
         if self._announce and self.client.connected:
-            self._hello()
+            self.hello()
 
     def _reachable(self):
         """Say whether polling makes sense. Without a network it would only lengthen the waits
@@ -223,7 +253,8 @@ class App:
             return 0
         return left if left < _TURN_MS else _TURN_MS
 
-    def _hello(self):
+    def hello(self):
+        """Publish who and how the board is; once more on the next turn if that is not taken."""
         gc.collect()  # importing and connecting leave garbage behind, what follows does not
         hello = {
             "board": self.board.name,
@@ -233,12 +264,22 @@ class App:
             "connections": self.connections,
             "disconnected": self.disconnected,
         }
+        if self.failure is not None:
+            hello["failure"] = self.failure
         if not self.client.publish(self._subject("hello"), json.dumps(hello)):
-            return  # once more on the next turn
+            return
         self._announce = False
+        if self.failure is not None:
+            self._failure_told()
         self.say("connected")
         if self._due is None:
             self._due = self._clock.ticks_ms()
+
+    def _failure_told(self):
+        import failure
+
+        self.failure = None
+        failure.forget()
 
     # Readings
 

@@ -1,161 +1,83 @@
-"""What the board runs after boot.py: the wiring, and nothing else.
+"""What the board runs after boot.py: the application, and the way back when something ends it.
 
-The same file runs on a real board and on the simulated one; sys.platform picks the board support.
+The watchdog runs before anything that can fail or hang. What wiring.py raises, also while it is
+imported, is printed and kept for the next `hello` (see failure.py); then the board waits, longer
+each time, and is reset. Ctrl-C reaches the prompt at any time, and a mistake in the settings stays
+there.
 
-Garbage is collected after each import: what compiling a module has left behind would lie in the
-way of the next one. So the application starts with the least heap.
+Here stands only what is needed if no other file can be read or no memory is left. The same file
+runs on a real board and on the simulated one.
 """
 
 import gc
 import sys
 
-import unats  # first: nothing else takes as much heap to compile
-
-gc.collect()
-import unats.payload
-import unats.tcp
-
-gc.collect()
 import utime
 
-import boards
-import sensors
-
-gc.collect()
-from app import App
-
-gc.collect()
+_WAIT_S = 60  # if it cannot even be looked into what happened
+_RESET = 3  # exit code where there is nothing to be reset
 
 
 def main():
-    """Read settings.json, build board, client, outbox and application, and run until Ctrl-C.
+    """Run the application until Ctrl-C, or until it is told of a mistake in the settings.
 
-    With a mistake in settings.json nothing is started: the mistakes are printed and the REPL stays
-    reachable. (Leaving with sys.exit() would make a board restart for ever.)
+    Whatever else ends it has the board reset. (Leaving with sys.exit() would make a board restart
+    at once, for ever.)
     """
-    Board = boards.find()
+    dog = error = None
     try:
-        config = checked_settings(Board)
-        for name in needed(config, Board.needs_wifi):  # while there is the most room for it
-            __import__("unats." + name)
-            gc.collect()
-        board = Board(config, utime)
-        device = config.device or board.default_name()
-        client = unats.Client(
-            config.servers,
-            name=device,
-            user=config.user,
-            password=config.password,
-            token=config.token,
-            inbox_prefix=config.inbox,
-            resolver=resolver_for(board),
-            on_event=lambda *what: app.on_event(*what),  # noqa: PLW0108 (app comes later)
-            **security_of(config),
-        )
-    except ValueError as mistake:
-        print(mistake)
-        return
-    outbox = outbox_for(client, device, config)
-    app = App(client, utime, board, device, config.period_ms, sensors.of(board), outbox)
-    if config.ca is not None:
-        from ntp import Ntp
-
-        app.time = Ntp(board, utime, config.ntp, app.say, resolver_for(board))
-    if config.sleep_ms is None:
-        app.run()
-    else:
-        run_once(app, config)
-
-
-def checked_settings(Board):
-    """The settings; what has read and checked them is given back, it takes as much as the outbox.
-    ValueError: the mistakes.
-    """
-    import settings
-
-    gc.collect()
-    config = settings.load("settings.json", Board.needs_wifi, True)
-    sys.modules.pop("settings", None)
-    return config
-
-
-def needed(config, asks_names=False):
-    """The library's modules that these settings need, and that would otherwise be loaded later on.
-
-    asks_names: whether the board asks for the addresses of names itself.
-    """
-    names = ("connection", "arguments", "chunked")
-    if asks_names and (config.ca is not None or has_names(config.servers)):
-        names += ("dns",)
-    if config.ca is not None:
-        names += ("tls",)
-    if config.creds is not None or config.nkey is not None:
-        names += ("auth",)
-    if config.outbox == "off":
-        return names
-    names += ("outbox.flashlog", "outbox.spool", "outbox", "msg_extras")
-    if config.outbox == "none":
-        return names + ("outbox.core_sender",)
-    names += ("outbox.jetstream_sender", "request")
-    return names if config.sleep_ms is None else names + ("outbox.pipelined",)
-
-
-def has_names(servers):
-    """Whether one of the servers is given by its name, and not by its address."""
-    from unats.servers import is_address, read_urls
-
-    return not all(is_address(server.host) for server in read_urls(servers))
-
-
-def resolver_for(board):
-    """What asks for the addresses of names, or None: the system does."""
-    if board.name_servers() is None:
-        return None
-    from names import Names
-
-    return Names(board)
-
-
-def security_of(config):
-    """What else these settings tell the client; ValueError: a file is no good."""
-    if not config.is_slow:
-        return {}
-    import security
-
-    options = security.options(config)
-    sys.modules.pop("security", None)
-    return options
-
-
-def outbox_for(client, device, config):
-    """The outbox of these settings, or None. Where the flash has no room for its folder: in RAM
-    only.
-    """
-    if config.outbox == "off":
-        return None
-    from unats.outbox import Outbox
-
-    options = {"ack": config.outbox, "sync_ms": config.sync_ms, "flash_size": config.outbox_flash}
-    if config.stream is not None:
-        options["stream"] = config.stream
-    ring = bytearray(config.outbox_ram)
-    if config.outbox_flash:
         try:
-            return Outbox(client, device, ring=ring, path="outbox", **options)
-        except OSError as e:
-            print("outbox: readings are kept in RAM only, the folder cannot be used:", e)
-    return Outbox(client, device, ring=ring, **options)
+            import watchdog as dog
+
+            dog.start()
+            gc.collect()  # what compiling these files has left behind
+            import wiring
+
+            wiring.main()
+        except Exception as e:
+            error = e
+        if error is not None:
+            come_back(error, dog)
+    except KeyboardInterrupt:
+        print("interrupted")
+    if dog is not None:
+        dog.release()
 
 
-def run_once(app, config):
-    """One wake of a board that sleeps; it starts anew after that."""
-    from wake import Wake
+def come_back(error, dog=None):
+    """Tell what happened, wait, and reset the board. dog: the watchdog's module, or None."""
+    wait_s = _WAIT_S
+    try:
+        make_room()
+        sys.print_exception(error)
+        from failure import keep
 
-    if config.outbox == "stream":
-        from unats.outbox.pipelined import Pipelined
+        wait_s = keep(error)
+        print("starts again in %d s, unless Ctrl-C comes now" % wait_s)
+    except Exception:
+        pass  # there may be no memory for it, or nothing to be read; what counts is coming back
+    for _ in range(4 * wait_s):
+        if dog is not None:
+            dog.feed()
+        utime.sleep_ms(250)
+    reset()
 
-        Pipelined(app.client, app.outbox)
-    Wake(app, utime, config.sleep_ms, config.awake_ms).run()
+
+def make_room():
+    """Give back the heap that the application's modules take."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("unats", "wiring", "app", "boards", "settings", "sensors"):
+            del sys.modules[name]
+    gc.collect()
+
+
+def reset():
+    """Reset the board, or end the process that simulates one."""
+    try:
+        from machine import reset
+    except ImportError:
+        sys.exit(_RESET)
+    reset()
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ those of a later one. With `outbox` "stream" they leave together with CONNECT (s
 `unats.outbox.pipelined`), and are confirmed by the stream; with "none" they leave once the server
 has answered, and are confirmed as being there.
 
-A board that sleeps hears no commands. After power-on it stays awake for some seconds more, and
-says so: Ctrl-C then ends the program, which is how to get to its prompt, and to deploy.
+A board that sleeps hears no commands, and says hello only to tell what has failed before. After
+power-on it stays awake for some seconds more, and says so: Ctrl-C then ends the program, which is
+how to get to its prompt, and to deploy.
 """
 
 from micropython import const
@@ -20,6 +21,7 @@ from app import Caught
 
 _TURN_MS = const(50)
 _LINGER_MS = const(10000)
+_FLUSH_MS = const(1000)
 
 
 class Wake:
@@ -95,6 +97,9 @@ class Wake:
         if not client.connected:
             self._app.keep_started()
         client.poll(_TURN_MS)
+        if self._app.failure is not None and client.connected:
+            self._app.hello()
+            client.flush(_FLUSH_MS)  # it may be asleep in the next moment
         return self._outbox.flush(0)
 
     def _keep(self):

@@ -160,6 +160,46 @@ def test_a_missing_stream_is_told_and_readings_are_kept_until_it_is_there(
     assert stored(server)[0][1]["seq"] == 1
 
 
+# What ends the application
+
+
+def test_a_board_that_fails_at_its_start_comes_back_and_tells_why(
+    start_board, start_nats_server, tmp_path
+):
+    server = start_nats_server()
+    (tmp_path / "led").mkdir()  # the simulated board cannot switch its LED
+    board = start_board(server)
+    assert board.wait(PATIENCE_S) == 3
+    assert "starts again in 5 s" in board.tail()
+    (tmp_path / "led").rmdir()
+    with Peer(server.url) as peer:
+        hellos = peer.subscribe("devices.b.hello")
+        board.start()
+        hello = json.loads(hellos.get(timeout=PATIENCE_S).data)
+    assert hello["failure"].startswith("OSError: ") and "EISDIR" in hello["failure"]
+    eventually(lambda: not (tmp_path / "failure.txt").exists())
+
+
+def test_a_board_without_enough_memory_tries_again_and_tells_why(
+    start_nats_server, sleeper, tmp_path
+):
+    server = start_nats_server()
+    board = Board("b", tmp_path, server.url, heap="60K")
+    try:
+        assert board.wait(PATIENCE_S) == 3
+        assert "MemoryError" in board.tail() and "starts again in 5 s" in board.tail()
+    finally:
+        board.stop()
+    with Peer(server.url) as peer:
+        hellos = peer.subscribe("devices.b.hello")
+        board = sleeper(server.url)  # one that sleeps tells, too
+        assert "4 readings are confirmed" in board.wake()
+        assert json.loads(hellos.get(timeout=PATIENCE_S).data)["failure"].startswith("MemoryError")
+        board.wake()
+        peer.flush()
+        assert hellos.empty()  # once is enough
+
+
 # Deep sleep
 
 

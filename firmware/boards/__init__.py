@@ -70,7 +70,9 @@ class Board:
         return None
 
     def start_watchdog(self):
-        """From here on the board restarts when feed() is not called for some seconds."""
+        """From here on the board restarts when feed() is not called for some seconds; or, if the
+        settings do not want a watchdog, not even if it runs since the start.
+        """
 
     def feed(self):
         """Tell the watchdog that all is well."""

@@ -1,7 +1,6 @@
 """ESP32, ESP32-S2, -S3, -C3 and -C6."""
 
 import esp32
-import machine
 
 from boards import machine_name
 from boards.hardware import HardwareBoard
@@ -23,8 +22,3 @@ class Esp32(HardwareBoard):
         if hasattr(esp32, "mcu_temperature"):  # S2, S3, C3, C6: whole degrees Celsius
             return esp32.mcu_temperature() * 100
         return (esp32.raw_temperature() - 32) * 500 // 9  # ESP32: degrees Fahrenheit
-
-    def release_watchdog(self):
-        # It cannot be switched off, but made anew with another limit.
-        if self._watchdog is not None:
-            self._watchdog = machine.WDT(timeout=3600000)

@@ -5,6 +5,7 @@ from binascii import hexlify
 import machine
 import network
 
+import watchdog
 from boards import Board
 from boards.wifi import Wifi
 
@@ -30,7 +31,6 @@ class HardwareBoard(Board):
         self._use_watchdog = settings.watchdog
         if settings.is_slow:
             self._WATCHDOG_MS = self._SLOW_WATCHDOG_MS
-        self._watchdog = None
         pin = self._LED if settings.led_pin is None else settings.led_pin
         self._led = None if pin is None else _output(pin)
         self._led_active_low = settings.led_active_low
@@ -87,8 +87,12 @@ class HardwareBoard(Board):
 
     def start_watchdog(self):
         if self._use_watchdog:
-            self._watchdog = machine.WDT(timeout=self._WATCHDOG_MS)
+            watchdog.start(self._WATCHDOG_MS)
+        else:  # it runs since the start
+            watchdog.release()
 
     def feed(self):
-        if self._watchdog is not None:
-            self._watchdog.feed()
+        watchdog.feed()
+
+    def release_watchdog(self):
+        watchdog.release()

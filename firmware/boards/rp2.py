@@ -5,12 +5,6 @@ import machine
 from boards import machine_name
 from boards.hardware import HardwareBoard
 
-# CTRL register of the watchdog at its address for clearing bits, and the bit that enables it
-# (watchdog and atomic register access in the datasheets of RP2040 and RP2350).
-_CTRL_CLEAR_RP2040 = 0x4005B000
-_CTRL_CLEAR_RP2350 = 0x400DB000
-_ENABLE = 1 << 30
-
 _MOST_MS = 8300
 # likewise; but MicroPython took no more than the other chip's before it knew that
 _MOST_RP2350_MS = 16700
@@ -44,12 +38,6 @@ class Rp2(HardwareBoard):
         except ValueError:
             self._WATCHDOG_MS = _MOST_MS
             super().start_watchdog()
-
-    def release_watchdog(self):
-        # machine.WDT has no way to stop it, the chip has.
-        if self._watchdog is not None:
-            rp2350 = "RP2350" in machine_name()
-            machine.mem32[_CTRL_CLEAR_RP2350 if rp2350 else _CTRL_CLEAR_RP2040] = _ENABLE
 
     def slept(self):
         # The chip ends a sleep by the watchdog's reset, which it also uses for machine.reset().

@@ -7,9 +7,18 @@ import unittest
 
 import micropython
 
+import failure
 import unats
 from app import App
-from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeOutbox, FakeSensor
+from firmware_fakes import (
+    PERIOD_MS,
+    FakeBoard,
+    FakeClient,
+    FakeClock,
+    FakeOutbox,
+    FakeSensor,
+    Scratch,
+)
 from sensors import of
 
 mem_total = getattr(micropython, "mem_total", lambda: 0)  # the Unix port has it
@@ -266,6 +275,25 @@ class Hello(AppTest):
         self.assertEqual(len(self.hellos()), 1)
         self.assertEqual(self.client.published[0][0], "devices.dev.hello")
 
+    def test_what_failed_before_is_told_once_and_forgotten(self):
+        scratch = Scratch()
+        try:
+            failure.keep(MemoryError("x"))
+            self.app.failure = failure.kept()
+            publish = self.client.publish
+            self.client.publish = lambda subject, payload: False
+            self.run_for(600)
+            self.assertEqual(failure.kept(), "MemoryError: x")
+            self.client.publish = publish
+            self.run_for(600)
+            self.assertIsNone(failure.kept())
+            self.client.lose()
+            self.run_for(600)
+        finally:
+            scratch.leave()
+        told = [hello.get("failure") for hello in self.hellos()]
+        self.assertEqual(told, ["MemoryError: x", None])
+
     def test_it_comes_before_the_first_reading(self):
         self.run_for(600)
         self.assertEqual(self.client.published[0][0], "devices.dev.hello")
@@ -476,6 +504,47 @@ class Faults(AppTest):
         self.client.poll_error = RuntimeError("always")
         self.run_for(9000)
         self.assertEqual(self.board.fed_at, fed)
+
+    def test_when_nothing_but_failures_is_left_the_last_one_is_raised(self):
+        self.make([("a", FakeSensor(1))], outbox=True)
+        self.client.server = False
+        self.run_for(2 * PERIOD_MS - 100)
+        self.client.poll_error = RuntimeError("always")
+        before = self.clock.now
+        self.app.start = lambda: None
+        self.assertRaises(RuntimeError, self.app.run)
+        self.assertTrue(5000 <= self.clock.now - before <= 6000, self.clock.now - before)
+        self.assertEqual(len(self.outbox.in_flash), 2)
+        self.assertFalse(self.board.released)
+
+    def test_also_if_flash_takes_nothing(self):
+        self.make([("a", FakeSensor(1))], outbox=True)
+        self.outbox.poll_error = MemoryError()
+        self.outbox.sync = lambda: 1 // 0
+        self.assertRaises(MemoryError, self.app.run)
+
+    def test_failures_with_good_turns_between_them_do_not_end_it(self):
+        poll = self.client.poll
+        turns = []
+
+        def sometimes(timeout_ms=0):
+            turns.append(self.clock.now)
+            if len(turns) > 500:
+                raise KeyboardInterrupt
+            if len(turns) % 10:
+                raise RuntimeError
+            return poll(timeout_ms)
+
+        self.client.poll = sometimes
+        self.app.run()
+        self.assertTrue(self.clock.now > 100000 and self.board.released)
+
+    def test_ctrl_c_reaches_the_prompt_even_if_stopping_fails(self):
+        self.make([("a", FakeSensor(1))], outbox=True)
+        self.client.poll_error = KeyboardInterrupt()
+        self.outbox.sync = lambda: 1 // 0
+        self.app.run()
+        self.assertTrue(self.board.released)
 
     def test_ctrl_c_closes_the_client_and_releases_the_watchdog(self):
         self.client.poll_error = KeyboardInterrupt()

@@ -4,13 +4,13 @@ import sys
 import unittest
 
 import settings
+import watchdog
 from boards import Board, find
 from boards.unix import Unix
 from boards.wifi import Wifi
-from firmware_fakes import FakeClock, Scratch
+from firmware_fakes import FakeClock, Scratch, chip_module
 
-# Stand-ins for `machine`, `network` and `esp32`. They are set aside again after the import, so
-# that nobody else meets them.
+# Stand-ins for `machine`, `network` and `esp32`.
 
 
 class FakePin:
@@ -152,25 +152,37 @@ class FakeEsp32C3:
         return 34
 
 
-def imported(name, **modules):
-    """Import module `boards.<name>` with stand-ins for built-in modules."""
-    kept = {}
-    for key, module in modules.items():
-        if key in sys.modules:
-            kept[key] = sys.modules[key]
-        sys.modules[key] = module
-    try:
-        return __import__("boards." + name, None, None, ("x",))
-    finally:
-        for key in modules:
-            del sys.modules[key]
-        sys.modules.update(kept)
-
-
 machine = FakeMachine()
-Rp2 = imported("rp2", machine=machine, network=FakeNetwork()).Rp2
-esp32 = imported("esp32", machine=machine, network=FakeNetwork(), esp32=FakeEsp32())
+CHIP = {"machine": machine, "network": FakeNetwork(), "esp32": FakeEsp32()}
+Rp2 = chip_module("boards.rp2", CHIP).Rp2
+esp32 = chip_module("boards.esp32", CHIP)
 Esp32 = esp32.Esp32
+
+
+class FakeSys:
+    """What the watchdog asks of `sys`: it is on this chip."""
+
+    def __init__(self, platform, chip):
+        self.platform = platform
+        self.implementation = self
+        self._machine = "some board with " + chip
+
+
+class OnChip(unittest.TestCase):
+    """The watchdog's module is on a chip, and is given back."""
+
+    def setUp(self):
+        self.be("rp2", "RP2040")
+
+    def be(self, platform, chip):
+        watchdog.machine, watchdog.sys, watchdog._dog = machine, FakeSys(platform, chip), None
+        machine.mem32.clear()
+
+    def tearDown(self):
+        watchdog.machine, watchdog.sys, watchdog._dog = MACHINE, sys, None
+
+
+MACHINE = watchdog.machine
 
 
 def config(**changes):
@@ -263,8 +275,9 @@ class WifiTest(unittest.TestCase):
         self.assertIsNone(self.wifi.rssi())
 
 
-class Hardware(unittest.TestCase):
+class Hardware(OnChip):
     def setUp(self):
+        super().setUp()
         machine.cause = machine.PWRON_RESET
         self.board = Rp2(config(), FakeClock())
 
@@ -309,25 +322,27 @@ class Hardware(unittest.TestCase):
 
     def test_watchdog_starts_when_told_and_not_before(self):
         self.board.feed()
-        self.assertIsNone(self.board._watchdog)
+        self.assertIsNone(watchdog._dog)
         self.board.start_watchdog()
         self.board.feed()
-        self.assertEqual(self.board._watchdog.feeds, 1)
-        self.assertTrue(self.board._watchdog.timeout <= 8388)
+        self.assertEqual(watchdog._dog.feeds, 1)
+        self.assertTrue(watchdog._dog.timeout <= 8388)
 
-    def test_watchdog_can_be_left_off(self):
+    def test_watchdog_can_be_left_off_although_it_runs_since_the_start(self):
         board = Rp2(config(watchdog=False), FakeClock())
+        watchdog.start()
         board.start_watchdog()
+        self.assertIsNone(watchdog._dog)
+        self.assertEqual(machine.mem32, {0x4005B000: 1 << 30})
         board.feed()
         board.release_watchdog()
-        self.assertIsNone(board._watchdog)
 
     def test_the_watchdog_is_patient_where_connecting_takes_long(self):
         for kind, longest in ((Rp2, 8388), (Esp32, 60000)):
             board = kind(config(creds="c"), FakeClock())
             board.start_watchdog()
-            self.assertTrue(8000 <= board._watchdog.timeout <= longest)
-            self.assertTrue(kind is Rp2 or board._watchdog.timeout == longest)
+            self.assertTrue(8000 <= watchdog._dog.timeout <= longest)
+            self.assertTrue(kind is Rp2 or watchdog._dog.timeout == longest)
 
     def test_the_clock_is_set_by_the_given_server(self):
         class Ntptime:
@@ -352,11 +367,11 @@ class Hardware(unittest.TestCase):
         self.assertEqual(self.board.rssi(), -61)
 
 
-class Sleep(unittest.TestCase):
+class Sleep(OnChip):
     def sleep(self, kind, ms):
         """Let a board of this kind sleep; return it, and how it ended."""
         machine.clock = FakeClock(5)
-        machine.mem32.clear()
+        self.be(*(("rp2", "RP2040") if kind is Rp2 else ("esp32", "ESP32")))
         board = kind(config(), machine.clock)
         board.start_watchdog()
         try:
@@ -368,9 +383,7 @@ class Sleep(unittest.TestCase):
         for kind in (Rp2, Esp32):
             board, _ = self.sleep(kind, 60000)
             self.assertEqual(board._wifi._wlan.calls[-1], ("active", False))
-            patient = (
-                list(machine.mem32.values()) == [1 << 30] or board._watchdog.timeout > 1000000
-            )
+            patient = list(machine.mem32.values()) == [1 << 30] or watchdog._dog.timeout > 1000000
             self.assertTrue(patient)
 
     def test_a_radio_that_cannot_be_switched_off_does_not_keep_it_awake(self):
@@ -408,8 +421,9 @@ class Sleep(unittest.TestCase):
         self.assertEqual((pico.slept(), other.slept()), (False, False))
 
 
-class Pico(unittest.TestCase):
+class Pico(OnChip):
     def setUp(self):
+        super().setUp()
         self.board = Rp2(config(), FakeClock())
 
     def test_chip_temperature_follows_the_data_sheet(self):
@@ -423,16 +437,21 @@ class Pico(unittest.TestCase):
         self.assertTrue((65535 * 10313 // 2048 - 70600) * 1000 < 1 << 30)
 
     def test_releasing_the_watchdog_clears_its_enable_bit(self):
-        machine.mem32.clear()
-        self.board.release_watchdog()
-        self.assertEqual(machine.mem32, {})
-        self.board.start_watchdog()
-        self.board.release_watchdog()
-        self.assertEqual(list(machine.mem32.values()), [1 << 30])
+        for chip, register in (("RP2040", 0x4005B000), ("RP2350", 0x400DB000)):
+            self.be("rp2", chip)
+            self.board.release_watchdog()
+            self.assertEqual(machine.mem32, {})
+            self.board.start_watchdog()
+            self.board.release_watchdog()
+            self.assertEqual(machine.mem32, {register: 1 << 30})
 
 
-class Esp32Test(unittest.TestCase):
+class Esp32Test(OnChip):
+    def setUp(self):
+        self.be("esp32", "ESP32")
+
     def tearDown(self):
+        super().tearDown()
         esp32.esp32 = FakeEsp32()
 
     def test_chip_temperature_of_either_kind(self):
@@ -464,9 +483,9 @@ class Esp32Test(unittest.TestCase):
     def test_releasing_the_watchdog_makes_it_patient(self):
         board = Esp32(config(), FakeClock())
         board.start_watchdog()
-        first = board._watchdog.timeout
+        first = watchdog._dog.timeout
         board.release_watchdog()
-        self.assertTrue(board._watchdog.timeout > 10 * first)
+        self.assertTrue(watchdog._dog.timeout > 10 * first)
 
 
 class Simulated(unittest.TestCase):

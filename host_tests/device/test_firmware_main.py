@@ -1,209 +1,189 @@
-"""The wiring: which modules and which outbox the settings lead to, and what a flash without room
-leads to.
+"""The way back: whatever ends the application, the board is reset and tries again; Ctrl-C and
+mistakes in the settings lead to the prompt.
 """
 
-import os
+import sys
 import unittest
 
+import failure
 import main
-import settings
-import unats
-from firmware_fakes import FakeBoard, FakeClock, Scratch
-from unats import dns
-
-NEEDS_SOCKETS = True
+from firmware_fakes import FakeClock, Scratch
 
 
-def config(**changes):
-    values = {"server": "127.0.0.1"}
-    values.update(changes)
-    assert settings.check(values, False) == []
-    return settings.Settings(values)
+class FakeDog:
+    """The watchdog's module; it bites when it is not fed within 8,300 ms."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.fed_at = None
+        self.bites = 0
+        self.released = False
+
+    def start(self):
+        self.fed_at = self.clock.now
+
+    def feed(self):
+        self.bites += self.clock.now - self.fed_at > 8300
+        self.fed_at = self.clock.now
+
+    def release(self):
+        self.released = True
 
 
-class OutboxFor(unittest.TestCase):
+class FakeWiring:
+    def __init__(self, end):
+        self.end = end
+        self.dog_ran = None
+
+    def main(self):
+        self.dog_ran = sys.modules["watchdog"].fed_at is not None
+        self.end()
+
+
+class InterruptedClock(FakeClock):
+    """Ctrl-C comes after so many ms of sleep."""
+
+    after = None
+
+    def sleep_ms(self, ms):
+        super().sleep_ms(ms)
+        if self.after is not None and self.now >= self.after:
+            raise KeyboardInterrupt
+
+
+class Main(unittest.TestCase):
+    NAMES = ("watchdog", "wiring")
+
     def setUp(self):
         self.scratch = Scratch()
-        self.client = unats.Client("127.0.0.1")
+        self.kept = main.utime, main.make_room, main.reset
+        self.modules = [(name, sys.modules.pop(name, None)) for name in self.NAMES]
+        self.path = list(sys.path)
+        self.clock = main.utime = InterruptedClock()
+        main.make_room = lambda: None  # the modules of the other suites are still needed
+        main.reset = self.reset
+        self.dog = sys.modules["watchdog"] = FakeDog(self.clock)
+        self.resets = []
 
     def tearDown(self):
-        if "outbox" in os.listdir():
-            try:
-                for name in os.listdir("outbox"):
-                    os.remove("outbox/" + name)
-                os.rmdir("outbox")
-            except OSError:
-                pass  # a file
+        main.utime, main.make_room, main.reset = self.kept
+        failure.PATH = "failure.txt"
+        for name, module in self.modules:
+            sys.modules.pop(name, None)
+            if module is not None:
+                sys.modules[name] = module
+        sys.path[:] = self.path
         self.scratch.leave()
 
-    def outbox(self, **changes):
-        return main.outbox_for(self.client, "dev", config(**changes))
+    def reset(self):
+        self.resets.append(self.clock.now)
 
-    def test_by_default_it_needs_no_stream_and_keeps_readings_in_flash(self):
-        outbox = self.outbox()
-        self.assertEqual((outbox.acknowledged, outbox.start), (False, 1))
-        self.assertTrue(outbox.put("a", b"1") and outbox.sync())
-        self.assertEqual(len(os.listdir("outbox")), 2)
+    def run_to(self, error):
+        """Run an application that ends with this error, or with None."""
 
-    def test_with_a_stream(self):
-        outbox = self.outbox(outbox="stream")
-        self.assertEqual((outbox.acknowledged, outbox.start), (True, 1))
-        self.assertEqual(self.outbox(outbox="stream").start, 2)
+        def end():
+            if error is not None:
+                raise error
 
-    def test_off(self):
-        self.assertIsNone(self.outbox(outbox="off"))
-        self.assertEqual(os.listdir(), [])
+        sys.modules["wiring"] = wiring = FakeWiring(end)
+        main.main()
+        return wiring
 
-    def test_in_ram_only_if_that_is_wanted(self):
-        outbox = self.outbox(outbox_flash=0)
-        self.assertIsNone(outbox.start)
-        self.assertTrue(outbox.put("a", b"1"))
-        self.assertEqual(os.listdir(), [])
+    def test_whatever_ends_it_is_kept_and_the_board_is_reset_after_a_while(self):
+        for error in (MemoryError("x"), OSError(5), ImportError("no module"), KeyError("k")):
+            self.tearDown()
+            self.setUp()
+            wiring = self.run_to(error)
+            self.assertTrue(wiring.dog_ran)
+            self.assertEqual((self.resets, self.dog.bites), ([5000], 0))
+            self.assertTrue(failure.kept().startswith(type(error).__name__))
 
-    def test_in_ram_only_if_its_folder_cannot_be_there(self):
-        with open("outbox", "w") as file:
-            file.write("in the way")
-        outbox = self.outbox(outbox="stream")
-        self.assertTrue(outbox.acknowledged)
-        self.assertIsNone(outbox.start)
-        self.assertTrue(outbox.put("a", b"1"))
+    def test_waits_grow_and_the_watchdog_is_fed_in_them(self):
+        for count, wait_s in enumerate((5, 10, 20, 40, 80, 160, 300, 300)):
+            before = self.clock.now
+            self.run_to(OSError(5))
+            self.assertEqual(len(self.resets), count + 1)
+            self.assertEqual(self.clock.now - before, 1000 * wait_s)
+        self.assertEqual(self.dog.bites, 0)
 
+    def test_what_fails_while_it_is_imported_likewise(self):
+        with open("wiring.py", "w") as file:
+            file.write("raise MemoryError('while importing')\n")
+        sys.path.insert(0, self.scratch.path)
+        main.main()
+        self.assertEqual(self.resets, [5000])
+        self.assertTrue(failure.kept().startswith("MemoryError"), failure.kept())
 
-class Security(unittest.TestCase):
-    def setUp(self):
-        self.scratch = Scratch()
+    def test_a_file_that_is_missing_likewise(self):
+        sys.path[:] = [self.scratch.path]
+        main.main()
+        self.assertEqual(self.resets, [5000])
+        self.assertTrue(failure.kept().startswith("ImportError") or "ModuleNot" in failure.kept())
 
-    def tearDown(self):
-        self.scratch.leave()
+    def test_a_file_system_that_takes_nothing_does_not_keep_it_from_coming_back(self):
+        failure.PATH = "no-such-folder/failure.txt"
+        self.run_to(OSError(5))
+        self.run_to(OSError(5))
+        self.assertEqual((self.resets, self.dog.bites), ([60000, 120000], 0))
 
-    def test_none_by_default(self):
-        self.assertEqual(main.security_of(config()), {})
+    def test_nor_that_telling_it_fails_too(self):
+        def no_room():
+            raise MemoryError
 
-    def test_credentials_are_read_when_they_are_used(self):
-        from unats import auth
+        main.make_room = no_room
+        self.run_to(MemoryError())
+        self.assertEqual((self.resets, self.dog.bites), ([60000], 0))
 
-        for field, kind in (("creds", auth.UserCredentials), ("nkey", auth.Nkey)):
-            options = main.security_of(config(**{field: "secret.file"}))
-            self.assertEqual(sorted(options), ["auth", "connect_timeout_ms"])
-            self.assertEqual(type(options["auth"]), kind)
+    def test_nor_that_there_is_no_watchdog(self):
+        del sys.modules["watchdog"]
+        with open("watchdog.py", "w") as file:
+            file.write("raise OSError(5)\n")
+        sys.path.insert(0, self.scratch.path)
+        main.main()
+        self.assertEqual(self.resets, [5000])
 
-    def test_a_certificate_that_is_none_is_told(self):
-        with open("ca.der", "w") as file:
-            file.write("nonsense")
-        with self.assertRaises(ValueError):
-            main.security_of(config(ca="ca.der"))
+    def test_mistakes_in_the_settings_and_ctrl_c_lead_to_the_prompt(self):
+        for end in (None, KeyboardInterrupt()):
+            self.run_to(end)
+            self.assertEqual((self.resets, self.dog.released), ([], True))
+            self.assertIsNone(failure.kept())
 
-    def test_a_stream_that_is_named_is_asked_directly(self):
-        client = unats.Client("127.0.0.1")
-        outbox = main.outbox_for(
-            client, "dev", config(outbox="stream", stream="READINGS", outbox_flash=0)
-        )
-        self.assertEqual(outbox._sender._stored._stream, "READINGS")
+    def test_so_does_ctrl_c_while_it_waits(self):
+        self.clock.after = 3000
+        self.run_to(OSError(5))
+        self.assertEqual((self.resets, self.dog.released), ([], True))
 
-
-class Needed(unittest.TestCase):
-    def test_only_what_the_settings_need(self):
-        always = ("connection", "arguments", "chunked")
-        self.assertEqual(main.needed(config(outbox="off")), always)
-        for sleep in ({}, {"sleep_s": 60}):
-            names = main.needed(config(**sleep))
-            self.assertTrue(
-                "outbox.core_sender" in names
-                and "outbox.jetstream_sender" not in names
-                and "outbox.pipelined" not in names
-            )
-        names = main.needed(config(outbox="off", ca="c", creds="c"))
-        self.assertEqual(names, always + ("tls", "auth"))
-        self.assertTrue("outbox.jetstream_sender" in main.needed(config(outbox="stream")))
-        self.assertTrue("outbox.pipelined" in main.needed(config(outbox="stream", sleep_s=60)))
-
-    def test_addresses_are_not_asked_for(self):
-        for server, expected in (
-            ("10.0.0.1", False),
-            ("nats://10.0.0.1:4222, [fe80::1]", False),
-            ("broker", True),
-            (["10.0.0.1", "nats://u:p@broker.local:1"], True),
-        ):
-            self.assertEqual("dns" in main.needed(config(server=server), True), expected)
-            self.assertFalse("dns" in main.needed(config(server=server)))  # the system does
-        with_tls = config(server="10.0.0.1", ca="c")  # the time server has a name
-        self.assertTrue("dns" in main.needed(with_tls, True))
-
-    def test_the_modules_are_there(self):
-        for changes in ({}, {"outbox": "stream"}, {"outbox": "stream", "sleep_s": 60}):
-            for name in main.needed(config(server="broker", **changes), True):
-                __import__("unats." + name)
+    def test_a_board_that_ends_by_itself_ends(self):
+        with self.assertRaises(SystemExit):
+            self.run_to(SystemExit(0))
+        self.assertEqual(self.resets, [])
 
 
-class FakeResolver:
-    made = []
+class Parts(unittest.TestCase):
+    def test_what_gives_back_heap_are_the_applications_modules(self):
+        class Modules:
+            modules = {"unats": 1, "unats.tcp": 2, "boards.rp2": 3, "machine": 4, "watchdog": 5}
 
-    def __init__(self, servers):
-        self.servers = servers
-        self.asked = []
-        self.closed = False
-        self.made.append(self)
-
-    def start(self, host):
-        self.asked.append(host)
-
-    def poll(self):
-        return ["10.0.0.7"]
-
-    def close(self):
-        self.closed = True
-
-
-class WifiBoard(FakeBoard):
-    servers = []
-
-    def name_servers(self):
-        return self.servers
-
-
-class Names(unittest.TestCase):
-    def setUp(self):
-        self.board = WifiBoard(FakeClock())
-
-    def test_a_system_that_knows_names_is_asked(self):
-        self.assertIsNone(main.resolver_for(FakeBoard(FakeClock())))
-
-    def test_whom_to_ask_is_found_out_for_each_question(self):
-        FakeResolver.made.clear()
-        saved, dns.Resolver = dns.Resolver, FakeResolver
+        kept, main.sys = main.sys, Modules
         try:
-            names = main.resolver_for(self.board)  # before there is a network
-            self.board.servers = ["10.0.0.1"]
-            names.start("broker")
-            self.assertEqual(names.poll(), ["10.0.0.7"])
-            self.board.servers = ["10.0.0.2"]
-            names.start("other")
+            main.make_room()
         finally:
-            dns.Resolver = saved
-        one, two = FakeResolver.made
-        self.assertEqual((one.servers, one.asked, one.closed), (["10.0.0.1"], ["broker"], True))
-        self.assertEqual((two.servers, two.asked, two.closed), (["10.0.0.2"], ["other"], False))
+            main.sys = kept
+        self.assertEqual(sorted(Modules.modules), ["machine", "watchdog"])
 
-    def test_without_a_name_server_it_fails_and_says_so(self):
-        names = main.resolver_for(self.board)
-        names.start("broker")
-        self.assertRaises(OSError, names.poll)
-        names.start("10.0.0.1")
-        self.assertEqual(names.poll(), ["10.0.0.1"])
+    def test_without_a_chip_to_reset_the_process_ends(self):
+        class Machine:
+            pass
 
-    def test_the_client_fails_an_attempt_and_tries_again(self):
-        errors = []
-        names = main.resolver_for(self.board)
-        nc = unats.Client(
-            "broker",
-            resolver=names,
-            reconnect_wait_ms=1,
-            on_event=lambda nc, event, error: errors.append(event),
-        )
-        nc.connect(wait=False)
-        while len(errors) < 3:
-            nc.poll(1)
-        self.assertEqual(errors[:3], ["error"] * 3)
+        kept = sys.modules.get("machine")
+        sys.modules["machine"] = Machine()
+        try:
+            with self.assertRaises(SystemExit):
+                main.reset()
+        finally:
+            del sys.modules["machine"]
+            if kept is not None:
+                sys.modules["machine"] = kept
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 in flash.
 """
 
+import json
 import unittest
 
 from app import App
@@ -33,9 +34,10 @@ class WakeTest(unittest.TestCase):
         self.sensors[1][1].read = self.board.rssi
         self.said = []
 
-    def wake(self):
+    def wake(self, failure=None):
         app = App(self.client, self.clock, self.board, "dev", PERIOD_MS, self.sensors, self.outbox)
         app.say = self.said.append
+        app.failure = failure
         self.client.app = app
         Wake(app, self.clock, SLEEP_MS, AWAKE_MS).run()
 
@@ -58,6 +60,14 @@ class WakeTest(unittest.TestCase):
     def test_it_subscribes_to_no_commands_and_says_no_hello(self):
         self.wake()
         self.assertEqual(self.client.handlers, {})
+
+    def test_but_to_tell_what_failed_before(self):
+        self.wake("MemoryError: x")
+        self.assert_asleep(within_ms=200)
+        hello = json.loads(self.client.texts("devices.dev.hello")[0])
+        self.assertEqual(hello["failure"], "MemoryError: x")
+        self.assertEqual(len(self.client.texts("devices.dev.hello")), 1)
+        self.assertEqual(self.client.flushes[0], self.subjects().index("devices.dev.hello") + 1)
 
     def test_readings_are_taken_at_once_but_those_that_need_the_network(self):
         self.board.joined_at = 4000

@@ -21,6 +21,24 @@ if not hasattr(sys, "print_exception"):  # MicroPython's
     sys.print_exception = lambda error, file=None: print(repr(error))
 
 
+def chip_module(name, modules):
+    """Import a module with stand-ins for built-in ones, given by name.
+
+    These are set aside again after it, so that nobody else meets them.
+    """
+    kept = {}
+    for key in modules:
+        if key in sys.modules:
+            kept[key] = sys.modules[key]
+        sys.modules[key] = modules[key]
+    try:
+        return __import__(name, None, None, ("x",))
+    finally:
+        for key in modules:
+            del sys.modules[key]
+        sys.modules.update(kept)
+
+
 class Scratch:
     """A directory of its own, entered until leave(), which removes it and the files in it."""
 
@@ -153,6 +171,7 @@ class FakeClient:
         self.longest_wait_ms = 0
         self.inbox = []
         self.closed = False
+        self.flushes = []  # how much was published at each
         self.connections = 0
         self.connect_error = None
         self.poll_error = self.close_error = None
@@ -187,6 +206,10 @@ class FakeClient:
         if not self.connected:
             return False
         self.published.append((subject, as_text(payload)))
+        return True
+
+    def flush(self, timeout_ms):
+        self.flushes.append(len(self.published))
         return True
 
     def close(self):
