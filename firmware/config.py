@@ -2,8 +2,8 @@
 not stay.
 """
 
-OUTBOX_FLASH = 262144
-AWAKE_S = 30
+_OUTBOX_FLASH = 262144
+_AWAKE_S = 30
 
 
 class Settings:
@@ -33,10 +33,10 @@ class Settings:
         self.watchdog = values.get("watchdog", True)
         self.outbox = values.get("outbox", "none")
         self.outbox_ram = values.get("outbox_ram", 4096)
-        self.outbox_flash = values.get("outbox_flash", OUTBOX_FLASH)
+        self.outbox_flash = values.get("outbox_flash", _OUTBOX_FLASH)
         self.sync_ms = _ms(values.get("sync_s", 60 if self.outbox == "stream" else None))
         self.sleep_ms = _ms(values.get("sleep_s"))
-        self.awake_ms = _ms(values.get("awake_s", AWAKE_S))
+        self.awake_ms = _ms(values.get("awake_s", _AWAKE_S))
 
     @property
     def is_slow(self):

@@ -44,8 +44,6 @@ refused here: on the computer that would write it to a board, and on the board.
 
 import json
 
-from config import OUTBOX_FLASH, Settings
-
 _FIELDS = (
     "server",
     "user",
@@ -107,6 +105,8 @@ def load(path, needs_wifi=True, has_files=False):
         mistakes = security.absent(values)
     if mistakes:
         raise SettingsError(path, mistakes)
+    from config import Settings
+
     return Settings(values)
 
 
@@ -322,7 +322,7 @@ def _check_sleep(values, wrong):
             "outbox",
             'cannot be "off" with sleep_s: readings of a wake without server would be lost',
         )
-    elif values.get("outbox_flash", OUTBOX_FLASH) == 0:
+    elif values.get("outbox_flash") == 0:
         wrong("outbox_flash", "cannot be 0 with sleep_s: RAM does not outlast deep sleep")
 
 

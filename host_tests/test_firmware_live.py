@@ -363,10 +363,11 @@ import gc, micropython, sys, utime
 import unats, unats.outbox.jetstream_sender, unats.outbox.core_sender
 from unats.outbox import Outbox
 sys.path.append(sys.argv[3])
-import boards, sensors, settings
+import boards, sensors
+from config import Settings
 from app import App
 
-config = settings.Settings({"server": sys.argv[1], "watchdog": True})
+config = Settings({"server": sys.argv[1], "watchdog": True})
 board = boards.find()(config, utime)
 nc = unats.Client(sys.argv[1], on_event=lambda nc, event, detail: app.on_event(nc, event, detail))
 outbox = Outbox(nc, "b", ack=sys.argv[2])  # no folder: on a slow machine it would be used

@@ -8,6 +8,7 @@ import watchdog
 from boards import Board, find
 from boards.unix import Unix
 from boards.wifi import Wifi
+from config import Settings
 from firmware_fakes import FakeClock, Scratch, chip_module
 
 # Stand-ins for `machine`, `network` and `esp32`.
@@ -188,7 +189,7 @@ MACHINE = watchdog.machine
 def config(**changes):
     values = {"server": "10.0.0.1", "wifi_ssid": "net", "wifi_password": "password"}
     values.update(changes)
-    return settings.Settings(values)
+    return Settings(values)
 
 
 class Uptime(unittest.TestCase):

@@ -5,6 +5,7 @@ import unittest
 
 import settings
 import unats
+from config import Settings
 from firmware_fakes import Scratch
 
 GOOD = {"server": "nats://10.0.0.1:4222", "wifi_ssid": "net", "wifi_password": "wifi-secret"}
@@ -162,7 +163,7 @@ class Values(unittest.TestCase):
             values = {"server": server}
             expected = []
             try:
-                unats.Client(settings.Settings(values).servers, transport=self)
+                unats.Client(Settings(values).servers, transport=self)
             except ValueError:
                 expected = ["server"]
             self.assertEqual(
@@ -369,7 +370,7 @@ class File(unittest.TestCase):
             ({"creds": "c"}, True),
             ({"nkey": "n"}, True),
         ):
-            self.assertEqual(settings.Settings(dict(GOOD, **changes)).is_slow, slow)
+            self.assertEqual(Settings(dict(GOOD, **changes)).is_slow, slow)
 
     def test_broken_json(self):
         self.assert_refused('{"server: "x"}', FILE, "not valid JSON")

@@ -9,6 +9,7 @@ import failure
 import settings
 import unats
 import wiring
+from config import Settings
 from firmware_fakes import FakeBoard, FakeClock, Scratch
 from unats import dns
 
@@ -19,7 +20,7 @@ def config(**changes):
     values = {"server": "127.0.0.1"}
     values.update(changes)
     assert settings.check(values, False) == []
-    return settings.Settings(values)
+    return Settings(values)
 
 
 class OutboxFor(unittest.TestCase):
