@@ -40,8 +40,11 @@ def check(values, wrong, asks_for_tls):
         wrong("inbox", settings.text_in(values, "inbox") or _inbox(values["inbox"]))
 
 
-def absent(values):
-    """The mistakes in what is named: files that are not there."""
+def check_files(values):
+    """The mistakes in the files that are named: they are not there, or hold no credentials.
+
+    Without `inbox` in the values, it is set to what the creds allow.
+    """
     found = []
     for field in _FILES:
         if field in values:
@@ -52,7 +55,72 @@ def absent(values):
                 if field in ("creds", "ca"):
                     text += " (`make credentials`)"
                 found.append((field, text))
-    return found
+    return found or _check_credentials(values)
+
+
+def _check_credentials(values):
+    from unats import auth
+
+    try:
+        if "nkey" in values:
+            auth.Nkey(values["nkey"]).check()
+        if "creds" in values:
+            claims = auth.UserCredentials(values["creds"]).claims()
+            if "inbox" not in values:
+                values["inbox"] = inbox(claims)
+    except OSError as e:  # AuthError, which quotes no secret
+        return [("creds" if "creds" in values else "nkey", str(e))]
+    if "creds" in values and values["inbox"] is None:
+        del values["inbox"]
+        if values.get("outbox") != "off":
+            text = (
+                "is missing: the creds do not let replies come to _INBOX.>; give what the subjects"
+                " begin with that they have for that, or have them allow it"
+            )
+            return [("inbox", text)]
+    return []
+
+
+def inbox(claims):
+    """What the subjects of replies can begin with, by the claims of a user's JWT; None: nothing.
+
+    "_INBOX" if its `sub` allows that, or says nothing; else the first of those allowed that is
+    called an inbox, as "_INBOX.greenhouse-7.>" is. (nats-io/jwt, user_claims.go: nats.sub.allow
+    and .deny; what the account has for all users does not stand in there.)
+    """
+    rules = claims.get("nats")
+    rules = rules.get("sub") if isinstance(rules, dict) else None
+    rules = rules if isinstance(rules, dict) else {}
+    allowed = [text for text in rules.get("allow") or [">"] if isinstance(text, str)]
+    denied = [text for text in rules.get("deny") or [] if isinstance(text, str)]
+    prefixes = ["_INBOX"]
+    for text in allowed:
+        for end in (".>", ".*.*"):
+            if text.endswith(end):
+                prefixes.append(text[: -len(end)])
+    for prefix in prefixes:
+        if (
+            not _inbox(prefix)
+            and any(part.lstrip("_").lower().startswith("inbox") for part in prefix.split("."))
+            and any(_covers(text, prefix) for text in allowed)
+            and not any(_covers(text, prefix) for text in denied)
+        ):
+            return prefix
+    return None
+
+
+def _covers(pattern, prefix):
+    """Whether all subjects PREFIX.<something>.* match the pattern."""
+    tokens = prefix.split(".") + ["<something>", "*"]
+    parts = pattern.split(".")
+    for i, part in enumerate(parts):
+        if i == len(tokens):
+            return False
+        if part == ">":
+            return True
+        if part != "*" and part != tokens[i]:
+            return False
+    return len(parts) == len(tokens)
 
 
 def options(config):

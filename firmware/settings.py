@@ -10,7 +10,8 @@
     cert, key          files with a certificate of the board's own      if the server asks for one
     tls_first          true if the server speaks TLS before INFO        default: false
     ntp                time server for a board whose clock is not set   default: "pool.ntp.org"
-    inbox              what the subjects of replies begin with          default: "_INBOX"
+    inbox              what the subjects of replies begin with          default: what the JWT in
+                                                                        creds allows, or "_INBOX"
     wifi_ssid          name of the Wi-Fi network                        required on a board with
                        Wi-Fi
     wifi_password      its password; left out for an open network
@@ -91,7 +92,7 @@ class SettingsError(ValueError):
 def load(path, needs_wifi=True, has_files=False):
     """Read and check the JSON file at `path`; a Settings, or SettingsError with all mistakes.
 
-    has_files: this is the board, and the files that are named must be here.
+    has_files: this is the board, and the files that are named must be here, and sound.
     """
     values = read(path)
     try:
@@ -102,7 +103,7 @@ def load(path, needs_wifi=True, has_files=False):
     if has_files and not mistakes and _is_secured(values):
         import security
 
-        mistakes = security.absent(values)
+        mistakes = security.check_files(values)
     if mistakes:
         raise SettingsError(path, mistakes)
     from config import Settings

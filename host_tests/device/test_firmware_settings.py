@@ -3,6 +3,7 @@
 import json
 import unittest
 
+import identities
 import settings
 import unats
 from config import Settings
@@ -362,6 +363,91 @@ class File(unittest.TestCase):
                     [field for field, text in error.mistakes if "not on the board" in text]
                 )
             self.assertEqual(found, missing)
+
+    def load_with(self, **values):
+        """The settings on a board; the mistakes."""
+        self.write(json.dumps(dict(GOOD, **values)))
+        try:
+            return settings.load(FILE, True, True), []
+        except settings.SettingsError as error:
+            return None, error.mistakes
+
+    def creds(self, sub, of=None):
+        """Write d.creds, whose user may subscribe to what the claim `sub` says."""
+        of = of or identities.seed()
+        part = identities._part
+        claims = {"sub": "U", "nats": {"sub": sub}}
+        token = part({"typ": "JWT"}) + "." + part(claims) + ".c2ln"
+        self.write_as("d.creds", identities.CREDS % (token, bytes(of).decode()))
+
+    def write_as(self, name, content):
+        with open(name, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+
+    def test_the_inbox_is_what_the_credentials_allow(self):
+        own = "_INBOX.greenhouse-7"
+        for sub, expected in (
+            ({}, "_INBOX"),
+            (None, "_INBOX"),
+            ([], "_INBOX"),
+            ({"allow": []}, "_INBOX"),
+            ({"allow": ["devices.d.>", "_INBOX.>"]}, "_INBOX"),
+            ({"allow": [">"]}, "_INBOX"),
+            ({"allow": ["_INBOX.*.*"]}, "_INBOX"),
+            ({"allow": ["devices.d.>", own + ".>"]}, own),
+            ({"allow": [own + ".*.*"]}, own),
+            ({"allow": [7, "inbox_d.>"]}, "inbox_d"),
+            ({"allow": [">"], "deny": ["secret.>"]}, "_INBOX"),
+            ({"allow": ["_INBOX.>", own + ".>"], "deny": ["_INBOX.*.*"]}, own),
+        ):
+            self.creds(sub)
+            loaded, found = self.load_with(creds="d.creds", outbox="stream")
+            self.assertEqual(found, [])
+            self.assertEqual(loaded.inbox, expected)
+        loaded, found = self.load_with(creds="d.creds", inbox="_INBOX.mine")
+        self.assertEqual(loaded.inbox, "_INBOX.mine")
+
+    def test_credentials_without_an_inbox_are_refused(self):
+        for sub in (
+            {"allow": ["devices.inbox-d.led"]},
+            {"allow": ["_INBOX"]},
+            {"allow": ["_INBOX.*"]},
+            {"allow": ["devices.d.>"]},
+            {"deny": ["_INBOX.>"]},
+            {"deny": [">"]},
+            {"allow": ["_INBOX.a.*"]},
+            {"allow": ["_INBOX.*.x.>"]},
+        ):
+            self.creds(sub)
+            _, found = self.load_with(creds="d.creds", outbox="stream")
+            self.assertEqual([field for field, _ in found], ["inbox"])
+            self.assertIn("replies", found[0][1])
+            _, found = self.load_with(creds="d.creds", outbox="off")  # needs no replies
+            self.assertEqual(found, [])
+
+    def test_files_that_hold_no_credentials_are_named(self):
+        of = identities.seed()
+        self.creds({}, of)
+        with open("d.creds", "rb") as file:
+            text = file.read()
+        for field, content in (
+            ("creds", b"x"),
+            ("creds", of),
+            ("creds", text.replace(b"ey", b"EY")),
+            ("creds", text.replace(b".c2ln", b"")),
+            ("creds", text.replace(b".ey", b".eyAAAA")),
+            ("creds", text[: text.find(b"-----BEGIN USER")]),
+            ("nkey", b"x"),
+            ("nkey", bytes(of[:30])),
+            ("nkey", b""),
+        ):
+            self.write_as("d.file", content)
+            _, found = self.load_with(**{field: "d.file"})
+            self.assertEqual([field for field, _ in found], [field])
+            self.assertIn("d.file", found[0][1])
+            self.assertFalse(bytes(of[8:20]).decode() in found[0][1], found)
+        self.write_as("d.file", b"\xef\xbb\xbf# d\r\n" + of)
+        self.assertEqual(self.load_with(nkey="d.file")[1], [])
 
     def test_connecting_is_slow_with_tls_or_a_signature(self):
         for changes, slow in (

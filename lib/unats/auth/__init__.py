@@ -252,6 +252,14 @@ class Nkey:
             self._seed.done(seed)
         return ("nkey", public), ("sig", signature)
 
+    def check(self):
+        """Raises what `find` has against the seed's file, as an AuthError. Allocates."""
+        raw = self._seed.read()
+        try:
+            self._seed.find(raw)
+        finally:
+            self._seed.done(raw)
+
     def wipe(self):
         """Overwrite the seed, if it is kept here."""
         self._seed.wipe()
@@ -305,6 +313,26 @@ class UserCredentials:
         start, end = self._creds.find(raw, True)
         jwt = _jwt(raw, start, end)
         return _pairs(jwt, self._signer.sign(self._creds, raw, nonce))
+
+    def claims(self):
+        """What the JWT says, a dict; nobody verified it. AuthError as `find` has it, or because
+        it is damaged. Allocates.
+        """
+        from json import loads
+
+        raw = self._creds.read()
+        try:
+            self._creds.find(raw)
+            start, end = self._creds.find(raw, True)
+            try:
+                claims = loads(_claims(_jwt(raw, start, end)).decode())
+            except (ValueError, AuthError):
+                claims = None
+        finally:
+            self._creds.done(raw)
+        if not isinstance(claims, dict):
+            raise AuthError("%s: its JWT is damaged: give the whole file anew" % self._creds)
+        return claims
 
     def wipe(self):
         """Overwrite them, if they are kept here."""
