@@ -215,6 +215,7 @@ def test_misuse_is_told_without_a_traceback(tmp_path):
         (("revoke", "none"), "no such device"),
         (("renew", "one", "--days", "0"), "--days"),
         (("watch",), "is the server running"),
+        (("ask", "none", "led"), "those that are: one"),
     ):
         done = command(arguments[0], "--dir", tmp_path / "f", *arguments[1:])
         assert done.returncode == 1 and text in done.stderr and "Traceback" not in done.stderr
@@ -423,6 +424,40 @@ def test_another_address_takes_a_new_certificate_of_the_same_authority(fleet):
             ("other.example", False),
         ):
             assert _is_certified(fleet, name) == good, name
+
+
+def test_a_new_certificate_keeps_the_hosts_of_the_old_one(fleet):
+    def hosts(*arguments):
+        done = command("server", "--dir", fleet.folder, *arguments)
+        assert done.returncode == 0, done.stderr
+        return Fleet(fleet.folder).hosts
+
+    assert hosts("--host", "nats.example") == ["nats.example", "127.0.0.1"]
+    assert hosts() == ["nats.example", "127.0.0.1"]
+    assert hosts("--host", "127.0.0.1") == ["127.0.0.1", "nats.example"]
+    assert hosts("--host", "h.example", "--only") == ["h.example"]
+
+
+def test_a_fleet_without_devices_says_what_to_write(tmp_path):
+    done = subprocess.run(
+        ["make", "-o", "build/base.stamp", "fleet", f"DIR={tmp_path}/f"],
+        cwd=toolchain.ROOT, capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode != 0 and 'DEVICES="' in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_to_load_again_has_the_servers_pid_and_works(fleet):
+    where = ("--dir", fleet.folder)
+    assert command("add", *where, "three").stdout.strip().endswith("--signal reload")
+    with Serving(fleet) as serving:
+        said = command("renew", *where, "one").stdout.strip()
+        assert said.endswith(f"--signal reload={serving._process.pid}"), said
+        program = said.split(": ", 1)[1].split()
+        assert subprocess.run(program, timeout=PATIENCE_S).returncode == 0
+        serving.await_log("Reloaded server configuration")
+    (fleet.folder / "server.pid").write_text(str(os.getpid()))  # of another process now
+    assert command("renew", *where, "one").stdout.strip().endswith("--signal reload")
 
 
 def _is_certified(fleet, name):

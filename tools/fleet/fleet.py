@@ -142,6 +142,16 @@ class Fleet:
     def hosts(self):
         return self._notes["hosts"]
 
+    @property
+    def server_pid(self):
+        """The process of its server on this machine, as far as that can be known, or None."""
+        try:
+            pid = int((self.folder / "server.pid").read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()  # it may be somebody else's now
+        except (OSError, ValueError):
+            return None
+        return pid if b"nats-server" in command else None
+
     def expires(self, device):
         """When the device's credentials end, in Unix seconds; None: never."""
         return self._known(device)["expires"]
@@ -306,6 +316,7 @@ class Fleet:
 _SERVER = """\
 # Made by tools/provision.py, which overwrites it.
 port: %(port)d
+pid_file: "%(home)s/server.pid"
 server_name: "fleet"
 jetstream { store_dir: "%(home)s/jetstream" }
 tls {

@@ -10,11 +10,12 @@
     add greenhouse-9                           a further device
     renew greenhouse-7                         new credentials; the old ones are void
     revoke greenhouse-8                        its credentials are void
-    server --host 10.0.0.2                     a new certificate for the server, also elsewhere
+    server --host 10.0.0.2                     a new certificate for the server, also elsewhere;
+                                               --only: no longer at the hosts that it had
     list                                       the devices, and how long their credentials are good
 
 `nats-server -c fleet/server.conf` starts the server. After add, renew, revoke and server it has to
-load that file again: `nats-server --signal reload`. What the folder holds, and who may do what:
+load that file again; they say how. What the folder holds, and who may do what:
 see fleet.py. Secrets are in files of mode 0600, and never printed.
 """
 
@@ -26,7 +27,7 @@ import subprocess
 import sys
 import time
 
-from tools import deploy
+from tools import deploy, toolchain
 from tools.fleet.board import for_board, forgetting
 from tools.fleet.fleet import READINGS, STREAM, Fleet
 from tools.toolchain import ROOT, ToolError
@@ -98,6 +99,7 @@ async def _watch(fleet, seconds):
 
 
 async def _ask(fleet, device, command, payload):
+    fleet.creds(device)  # ToolError: there is no such device
     nc = await connection(fleet)
     answer = await nc.request(f"devices.{device}.{command}", payload.encode(), _ANSWER_S)
     print(answer.data.decode(errors="replace"))
@@ -119,6 +121,10 @@ def _talk(talk):
 
 
 def _make(options):
+    if not options.devices:
+        raise ToolError(
+            'name the devices: make fleet DEVICES="greenhouse-7 greenhouse-8" HOST=192.168.1.10'
+        )
     hosts = options.host or ["127.0.0.1"]
     fleet = Fleet.make(options.dir, hosts, options.devices, options.server_port, options.days)
     print(f"{len(fleet.devices)} devices and their server, {fleet.url}, are in {fleet.folder}")
@@ -141,15 +147,19 @@ def _change(options):
 
 def _server(options):
     with Fleet(options.dir).locked() as fleet:
-        fleet.issue(options.host or fleet.hosts, options.server_port)
+        kept = [] if options.only and options.host else fleet.hosts
+        hosts = list(dict.fromkeys([*(options.host or []), *kept]))
+        fleet.issue(hosts, options.server_port)
         fleet.save()
+    print(f"its certificate is for {', '.join(hosts)}")
     _load_again(options)
 
 
 def _load_again(options):
+    pid = Fleet(options.dir).server_pid
     print(
         f"done; a server that runs has to load {options.dir}/server.conf again: "
-        "nats-server --signal reload"
+        f"{toolchain.binary('nats-server')} --signal reload{f'={pid}' if pid else ''}"
     )
 
 
@@ -210,7 +220,11 @@ def _parser():
         with_devices(change, "+")
         if name != "revoke":
             with_days(change)
-    with_hosts(command("server", _server, "a new certificate for the server"), None)
+    server = command("server", _server, "a new certificate for the server")
+    with_hosts(server, None)
+    server.add_argument(
+        "--only", action="store_true", help="at no other hosts (default: also at those it had)"
+    )
     command("list", _list, "the devices")
     put = command("install", _install, "a device's credentials onto its board")
     put.add_argument("device")
