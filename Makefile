@@ -90,7 +90,12 @@ repl: $(BASE) | port
 
 .PHONY: port
 port:
-	@test -n '$(PORT)' || { echo 'say where the board is: PORT=/dev/ttyACM0' >&2; exit 2; }
+	@case '$(PORT)' in \
+	'') echo 'say where the board is: PORT=/dev/ttyACM0' >&2 ;; \
+	/*) test -e '$(PORT)' && exit; echo '$(PORT) is not there: is the board plugged in?' >&2 ;; \
+	*) exit 0 ;; \
+	esac; \
+	test ! -x $(PY) || $(PY) -c 'from tools.deploy import ports; print(ports())' >&2; exit 2
 
 clean:
 	@rm -rf build

@@ -225,6 +225,66 @@ def test_a_port_without_a_board_is_a_clear_error(settings, tmp_path):
 
     done = run(NoBoard, settings)
     assert done.returncode != 0 and NoBoard.port in done.stderr and "plugged in" in done.stderr
+    assert "ports" in done.stderr
+
+
+def test_a_wrong_port_lists_those_that_there_are(monkeypatch, tmp_path):
+    from serial.tools import list_ports, list_ports_common
+
+    port = list_ports_common.ListPortInfo("/dev/ttyACM7")
+    port.description = "Board in FS mode"
+    monkeypatch.setattr(list_ports, "comports", lambda: [port])
+    with pytest.raises(toolchain.ToolError, match=r"ttyACM7 \(Board in FS mode\)"):
+        deploy.probe(str(tmp_path / "none"))
+    for target in ("deploy", "repl", "credentials"):
+        for given in (f"PORT={tmp_path}/none", "PORT="):
+            done = subprocess.run(
+                ["make", "-o", "build/base.stamp", target, given],
+                cwd=toolchain.ROOT, capture_output=True, text=True,
+            )  # fmt: skip
+            assert done.returncode != 0 and "ports" in done.stderr, done.stderr
+            assert "Traceback" not in done.stderr
+
+
+def environment(tmp_path, programs):
+    """tools/env.sh in a folder of its own, with these programs instead of the machine's."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "bin").mkdir()
+    shutil.copy(toolchain.ROOT / "tools/env.sh", tmp_path / "tools")
+    for name, text in programs.items():
+        (tmp_path / "bin" / name).write_text("#!/bin/sh\n" + text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    return subprocess.run(
+        ["tools/env.sh", "base"],
+        cwd=tmp_path, env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_a_python_without_venv_is_told(tmp_path):
+    done = environment(tmp_path, {"python3": 'case "$2" in *venv*) exit 1 ;; esac\n'})
+    assert done.returncode == 1 and "python3-venv" in done.stderr, done.stderr
+
+
+def test_a_build_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "build").write_text("in the way")
+    done = environment(tmp_path, {})
+    assert done.returncode == 1 and "make it yours" in done.stderr, done.stderr
+
+
+def test_a_node_that_fails_is_told(tmp_path):
+    (tmp_path / "wheel/bin").mkdir(parents=True)
+    for name in ("build/venv/bin", "wheel/bin"):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "build/venv/finished").touch()
+    for name, text in (
+        ("build/venv/bin/python", f'[ "$1" = -c ] && echo {tmp_path}/wheel; exit 0\n'),
+        ("wheel/bin/node", "exit 127\n"),
+    ):
+        (tmp_path / name).write_text("#!/bin/sh\n" + text)
+        (tmp_path / name).chmod(0o755)
+    done = environment(tmp_path, {"node": "exit 127\n", "npm": "exit 0\n"})
+    assert done.returncode == 1 and "Node.js does not run here" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize(

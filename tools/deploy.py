@@ -210,8 +210,19 @@ def probe(port):
             return platform, Mpy(int(number))
     raise ToolError(
         f"no MicroPython answers at {port}: is the board plugged in and flashed, "
-        "and no other program holding the port?\n" + (done.stdout + done.stderr).strip()
+        f"and no other program holding the port?\n{ports()}\n"
+        + (done.stdout + done.stderr).strip()
     )
+
+
+def ports():
+    """The serial ports of this computer, in a sentence; by pyserial, which mpremote brings."""
+    from serial.tools.list_ports import comports
+
+    found = [f"{port.device} ({port.description})" for port in sorted(comports())]
+    if not found:
+        return "this computer has no serial ports now: is it a cable that carries data?"
+    return "the ports that there are: " + ", ".join(found)
 
 
 def deploy(port, settings, compiled=False, extra=None, code=""):

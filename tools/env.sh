@@ -46,6 +46,8 @@ make_venv() {
     "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null ||
         die "$python is missing or not Python 3.10 to 3.14 (set PYTHON=...)"
     [ -e build/venv/finished ] && [ -x build/venv/bin/python ] && return
+    "$python" -c 'import venv, ensurepip' 2>/dev/null ||
+        die "$python has no venv module: install it (on Debian: apt install python3-venv), or set PYTHON=..."
     rm -rf build/venv build/bench.stamp
     step 'Python environment' "$python" -m venv build/venv
 }
@@ -58,8 +60,8 @@ pip_install() {
 # Sets node and npm (a command with its arguments).
 find_node() {
     if command -v node >/dev/null && command -v npm >/dev/null &&
-        node -e "process.exit(parseInt(process.versions.node) >= $NODE_AT_LEAST ? 0 : 1)"; then
-        node=$(node -p process.execPath)
+        node=$(node -p "parseInt(process.versions.node) >= $NODE_AT_LEAST ? process.execPath : ''" 2>>"$log") &&
+        [ -n "$node" ] && npm --version >>"$log" 2>&1; then
         npm=npm
         return
     fi
@@ -68,6 +70,8 @@ find_node() {
         die 'Node.js was installed but cannot be found'
     node=$wheel/bin/node
     npm="$node $wheel/lib/node_modules/npm/bin/npm-cli.js"
+    "$node" --version >>"$log" 2>&1 ||
+        die "Node.js does not run here (see $log): install node $NODE_AT_LEAST or later, with npm, and 'make env' again"
 }
 
 make_base() {
@@ -124,7 +128,8 @@ current() {
         [ -z "$(find tools/env.sh tools/requirements*.txt -newer "build/$part.stamp")" ]
 }
 
-mkdir -p build || die "cannot write to $(pwd)"
+{ mkdir -p build && touch build/env.lock; } 2>/dev/null ||
+    die "cannot write to $(pwd)/build: make it yours (sudo chown -R $(id -un) build), or clone elsewhere"
 if command -v flock >/dev/null; then
     exec 9>build/env.lock
     flock -n 9 || { echo 'env: waiting for another run'; flock 9; }
