@@ -10,7 +10,7 @@ class Esp32(HardwareBoard):
     """An ESP32 of any kind."""
 
     name = "esp32"
-    _WATCHDOG_MS = 30000  # room for a name server that does not answer: getaddrinfo waits for it
+    _WATCHDOG_MS = 30000  # room for writes that wait for memory of lwIP's, 10 s each
     _SLOW_WATCHDOG_MS = 60000
 
     def __init__(self, settings, clock):

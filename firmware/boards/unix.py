@@ -16,7 +16,8 @@ from micropython import const
 
 from boards import Board
 
-_WATCHDOG_MS = const(8300)  # as on a Pico W
+_WATCHDOG_MS = const(8300)  # as on a Pico W,
+_NAMES_MS = const(60000)  # ... but where the system looks up names, which waits for name servers
 _WAVE_MS = const(60000)
 
 
@@ -31,6 +32,7 @@ class Unix(Board):
         self._away_from, self._away_until = _span(os.getenv("SIM_WIFI_AWAY"))
         self._cause = _take("reset-cause") or "power-on"
         self._use_watchdog = settings.watchdog
+        self._watchdog_ms = _NAMES_MS if _has_names(settings.servers) else _WATCHDOG_MS
         self._fed = None
         self._phase = 0  # so that boards differ
         for character in os.getcwd():
@@ -69,7 +71,7 @@ class Unix(Board):
         if self._fed is None:
             return
         now = self._clock.ticks_ms()
-        if self._clock.ticks_diff(now, self._fed) > _WATCHDOG_MS:
+        if self._clock.ticks_diff(now, self._fed) > self._watchdog_ms:
             self._bite()
         self._fed = now
 
@@ -97,6 +99,13 @@ def _span(text):
         return 0, 0
     first, last = text.split("-")
     return int(float(first) * 1000), int(float(last) * 1000)
+
+
+def _has_names(servers):
+    """Say whether one of the servers is given by its name, and not by its address."""
+    from unats.servers import is_address, read_urls
+
+    return not all(is_address(server.host) for server in read_urls(servers))
 
 
 def _put(path, text):

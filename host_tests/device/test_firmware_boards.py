@@ -545,6 +545,16 @@ class Simulated(unittest.TestCase):
         self.assertEqual(Unix(config(), self.clock).reset_cause(), "watchdog")
         self.assertEqual(Unix(config(), self.clock).reset_cause(), "power-on")
 
+    def test_the_watchdog_is_patient_where_the_system_looks_up_names(self):
+        for server, longest in (("10.0.0.1, [::1]:1", 8300), ("10.0.0.1,broker.local", 60000)):
+            board = Unix(config(server=server), self.clock)
+            board.start_watchdog()
+            self.clock.now += longest
+            board.feed()
+            self.clock.now += longest + 1
+            with self.assertRaises(SystemExit):
+                board.feed()
+
     def test_sleep_ends_the_process_and_tells_whoever_starts_it_again(self):
         with self.assertRaises(SystemExit):
             self.board.deep_sleep(60000)
