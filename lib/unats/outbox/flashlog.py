@@ -257,7 +257,7 @@ def count_of(name):
 
 def _write_all(file, data):
     if file.write(data) != len(data):
-        raise OSError(errno.ENOSPC, "ENOSPC")
+        raise OSError(28, "ENOSPC")  # which MicroPython's errno does not name
 
 
 def seal(ring, at, count, crc):

@@ -232,11 +232,10 @@ class Spool:
             if not self._drop_segment(may_drop):
                 return False
         name = self._write(ring.head, ring.count)
-        while name is None:  # others have filled the flash
+        if name is None:  # others have filled the flash: one a call, for each takes its time
             if not self._drop_segment(may_drop):
                 self._rest_until = utime.ticks_add(utime.ticks_ms(), _REST_MS)
-                return False
-            name = self._write(ring.head, ring.count)
+            return False
         self._drop_copies(len(log.copies))
         log.add(name, ring.used())
         if len(log.segments) == 1:  # it is what is being sent: no need to read it back
