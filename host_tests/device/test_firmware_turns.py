@@ -383,10 +383,10 @@ class Turns(Case):
             (291, self.path(UP)),
             (310, world.set(names=True)),
             (330, self.path(LOST)),
-            (331, world.set(full=True)),
-            (370, world.set(full=False)),
-            (371, self.path(UP)),
-            (390, world.end),
+            (530, world.set(full=True)),  # when there are segments to be given up
+            (569, world.set(full=False)),
+            (570, self.path(UP)),
+            (590, world.end),
         ]
 
     def live(self, world):
