@@ -324,6 +324,28 @@ class Trouble(WithClient):
         self.check_stored(*range(9))
         self.assertEqual(outbox.stats.acked, 9)
 
+    def test_every_form_of_an_acknowledgement(self):
+        """Whatever JetStream.publish takes for one, and nothing else."""
+        for answer, good in (
+            (b'{"stream":"S","seq":1}', True),
+            (b'{"stream":"S", "seq":123456789012}', True),
+            (b'{ "stream" : "S" , "seq" : 1 }', True),
+            (b'{"seq":1,"stream":"S"}', True),
+            (b'{"domain":"hub","stream":"S","seq":1}', True),
+            (b'{"stream":"S","domain":"hub","seq":1,"duplicate":true}', True),
+            (b'{"stream":"a\\"b","seq":1}', True),
+            (b'{"stream":"S","seq":1', False),
+            (b'{"stream":"S","seq":"1"}', False),
+            (b'{"stream":"S","seq":1x}', False),
+            (b'{"stream":"S","seq":1}}', False),
+            (b'{"stream":7,"seq":1}', False),
+            (b'{"stream":"S\n","seq":1', False),
+        ):
+            self.begin_again()
+            outbox = self.sending(0, 1)
+            self.nc.acknowledge(self.nc.sent[0], answer)
+            self.assertEqual(outbox.stats.acked, 2 if good else 1, answer)
+
     def test_a_duplicate_is_acknowledged_like_any_other(self):
         outbox = self.sending(0, 1)
         self.nc.acknowledge(self.nc.sent[0], b'{"stream":"S", "seq":2, "duplicate": true}')

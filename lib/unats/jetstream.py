@@ -118,13 +118,13 @@ class JetStream:
 
     def _request(self, subject, payload, headers, handler, timeout_ms, kind):
         if handler is None:
-            return _result(self._nc.request(subject, payload, timeout_ms, headers), kind)
+            return result(self._nc.request(subject, payload, timeout_ms, headers), kind)
         _check_handler(handler)
 
         def answered(msg):
             value = error = None
             try:
-                value = _result(self._answer(msg, subject), kind)
+                value = result(self._answer(msg, subject), kind)
             except (Error, ValueError) as e:
                 error = e
             handler(value, error)
@@ -147,8 +147,10 @@ def _check_handler(handler):
         raise ValueError("handler: give a function of two arguments, a result and an error")
 
 
-def _result(msg, kind):
-    """What is answered, as a PubAck or a dict; Error: that it failed, or is not JetStream's."""
+def result(msg, kind):
+    """What is answered, as `kind` makes it of the fields: PubAck, or dict. `JetStreamError`: it
+    failed; any other Error: that is no answer of JetStream's.
+    """
     try:
         fields = msg.json()
         if isinstance(fields["error"] if "error" in fields else None, dict):

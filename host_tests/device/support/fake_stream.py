@@ -33,8 +33,9 @@ class FakeMsg:
 
     def __init__(self, subject, data, status=None):
         self._subject = subject
-        self.data = data
-        self.size = len(data)
+        self.data = self.buffer = data
+        self.start = 0
+        self.size = self.end = len(data)
         self.status = status
 
     def startswith(self, prefix):
@@ -42,6 +43,10 @@ class FakeMsg:
 
     def token_equals(self, i, token):
         return self._subject.split(b".")[i] == bytes(token)
+
+    @property
+    def text(self):
+        return self.data.decode()
 
     def json(self):
         return json.loads(self.data)

@@ -8,8 +8,8 @@ All of this allocates.
 import utime
 from micropython import const
 
-from unats.errors import NoResponders, NotConnected, Timeout
-from unats.jetstream import JetStream, JetStreamError
+from unats.errors import Error, NoResponders, NotConnected, Timeout
+from unats.jetstream import JetStream, JetStreamError, PubAck, result
 
 from .spool import is_over
 
@@ -79,13 +79,37 @@ class Stored:
 
 
 def refusal(msg):
-    """The error that an answer to a publication is; None if it is none of JetStream's."""
+    """The error that the answer to a publication is; None: it is a PubAck; False: it is not
+    JetStream's, but of somebody who has subscribed to readings. Allocates.
+    """
     if not msg.size:
-        return NoResponders("no stream takes this subject") if msg.status == 503 else None
+        return msg.status == 503 and NoResponders("no stream takes this subject")
     try:
-        fields = msg.json()
-    except (ValueError, RuntimeError):  # no JSON, too deep
-        return None
-    if isinstance(fields, dict) and isinstance(fields.get("error"), dict):
-        return JetStreamError(fields["error"])
+        result(msg, PubAck)
+    except JetStreamError as e:
+        return e
+    except Error:
+        return False
     return None
+
+
+def is_usual(msg):
+    """Whether it is a PubAck, and as nats-server writes most of them. Does not allocate (with one
+    word more on its stack it would).
+    """
+    if not msg.startswith(b'{"stream":"'):
+        return False
+    buf, at, end = msg.buffer, msg.start + 11, msg.end - 1
+    while at < end and buf[at] != 0x22 and buf[at] > 0x1F and buf[at] != 0x5C:
+        at += 1
+    if buf.find(b'","seq":', at, end) == at:
+        at += 8
+    elif buf.find(b'", "seq":', at, end) == at:
+        at += 9
+    else:
+        return False
+    if not 0 < end - at < 10 or buf[end] != 0x7D:
+        return False
+    while at < end and 0x30 <= buf[at] <= 0x39:
+        at += 1
+    return at == end

@@ -12,7 +12,7 @@ from micropython import const
 from unats.errors import Error
 from unats.nuid import random_hex, write_hex
 
-from .dedup import Stored, refusal  # here, and not in the field when they are needed
+from .dedup import Stored, is_usual, refusal  # here, and not in the field when they are needed
 from .spool import is_over
 
 _PAUSE_MS = const(1000)  # no more readings behind one that has waited so long
@@ -225,13 +225,14 @@ class JetStreamSender:
         i = self._index(msg)
         if i < 0:
             return  # of one that is done
-        if msg.startswith(b'{"stream":"'):
+        error = None if is_usual(msg) else refusal(msg)
+        if error is None:
             self._single = False
             self._retry_ms = 0
             self._spool.stats.acked += 1
             self._settle(i)
-        else:
-            self._refused(i, msg)
+        elif error:
+            self._refused(i, error)
 
     def _index(self, msg):
         """Which reading of the window the message is about; -1: none that waits."""
@@ -243,10 +244,7 @@ class JetStreamSender:
             i += 1
         return -1
 
-    def _refused(self, i, msg):
-        error = refusal(msg)
-        if error is None:
-            return  # an answer, but not JetStream's: somebody who has subscribed to readings
+    def _refused(self, i, error):
         self.last_error = error
         if getattr(error, "err_code", 0) == _TOO_LARGE:
             self._spool.stats.rejected += 1
