@@ -20,7 +20,7 @@
     period_s           seconds between two readings, 0.1 to 86400       default: 10
     led_pin            GPIO number of the LED                           default: the board's own
     led_active_low     true if the LED is lit when the pin is low       default: false
-    watchdog           false leaves the watchdog off                    default: true
+    watchdog           false: released once the settings are read       default: true
 
     outbox             how readings are kept until the server has them  default: "none"
                        "none": until sent, on any server; "stream": until a JetStream stream has
