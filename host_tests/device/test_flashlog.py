@@ -321,7 +321,7 @@ class Foreign(InFolder):
         class Client:
             connected = False
             inbox_prefix = "_INBOX"
-            no_requeue = ()
+            no_requeue = on_refusal = ()
 
             def subscribe(self, subject, handler):
                 return self

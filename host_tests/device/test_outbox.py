@@ -272,6 +272,99 @@ class Sending(WithClient):
         self.assertEqual(len(self.files()), 1)
 
 
+class Refused(WithClient):
+    """The server does not let the client publish to a subject, and says so before it answers what
+    was published behind that.
+    """
+
+    def violation(self, subject, operation="publish"):
+        error = unats.ServerError("Permissions Violation for Publish to")
+        error.operation, error.subject = operation, subject
+        for f in self.nc.on_refusal:
+            f(error)
+        return error
+
+    def counted(self, outbox):
+        stats = outbox.stats
+        return stats.acked + stats.rejected + stats.unconfirmed + stats.dropped + len(outbox)
+
+    def test_without_acknowledgements_it_is_rejected_and_the_others_are_acked(self):
+        for refused in ((1,), (0,), (2,), (0, 1), (1, 2), (0, 1, 2)):
+            self.begin_again()
+            outbox = self.outbox(ack="none")
+            self.nc.up()
+            for i in range(3):
+                outbox.put("s.denied" if i in refused else "s.good", b"r%d" % i)
+            outbox.poll()
+            self.assertEqual((len(outbox), self.counted(outbox)), (3, 3))
+            for _ in refused:
+                error = self.violation("s.denied")
+                self.assertEqual(self.counted(outbox), 3)
+            self.nc.serve()
+            self.assertEqual(
+                (outbox.stats.acked, outbox.stats.rejected), (3 - len(refused), len(refused))
+            )
+            self.assertEqual((len(outbox), self.counted(outbox)), (0, 3))
+            self.assertTrue(outbox.last_error is error)
+
+    def test_what_comes_behind_the_marker_is_not_taken_for_what_was_before_it(self):
+        outbox = self.outbox(ack="none", window=4)
+        self.nc.up()
+        outbox.put("s.good", b"1")
+        outbox.poll()
+        outbox.put("s.denied", b"2")
+        outbox.poll()
+        self.nc.sent, behind = self.nc.sent[:2], self.nc.sent[2:]
+        self.violation("s.denied")
+        self.nc.serve()
+        self.assertEqual((outbox.stats.acked, outbox.stats.rejected, len(outbox)), (1, 1, 0))
+        self.nc.sent = behind
+        outbox.put("s.good", b"3")
+        outbox.poll()
+        self.nc.serve()
+        self.assertEqual((outbox.stats.acked, self.counted(outbox)), (2, 3))
+
+    def test_violations_about_other_things(self):
+        outbox = self.outbox(ack="none")
+        self.nc.up()
+        outbox.put("s.good", b"1")
+        outbox.poll()
+        self.violation("s.other")
+        self.violation("s.good", "subscribe")
+        self.violation(None)
+        self.nc.serve()
+        self.assertEqual((outbox.stats.acked, outbox.stats.rejected), (1, 0))
+        self.assertTrue(outbox.last_error is None)
+
+    def test_a_subject_that_is_not_ascii(self):
+        outbox = self.outbox(ack="none")
+        self.nc.up()
+        outbox.put("s.\xe4", b"1")
+        outbox.poll()
+        self.violation("s.??")
+        self.assertEqual((outbox.stats.rejected, len(outbox)), (1, 0))
+
+    def test_with_a_stream_it_is_known_at_once_and_tried_again_later(self):
+        outbox = self.outbox()
+        self.put(outbox, 1, 2)
+        self.nc.up()
+        outbox.poll()
+        self.nc.sent = []
+        error = self.violation(TEMP)
+        self.assertTrue(outbox.last_error is error)
+        outbox.poll()
+        self.assertEqual(self.nc.sent, [])
+        self.clock.sleep_ms(1000)
+        self.run_until_empty(outbox)
+        self.check_stored(1, 2)
+
+    def test_after_close_nothing_is_heard_of_it(self):
+        for ack in ("stream", "none"):
+            outbox = self.outbox(ack=ack)
+            outbox.close()
+            self.assertEqual(self.nc.on_refusal, ())
+
+
 class Trouble(WithClient):
     def sending(self, *numbers, **options):
         """An outbox with these readings, the first of which is acknowledged, the

@@ -91,6 +91,7 @@ def id_of(headers):
 
 class FakeClient:
     def __init__(self):
+        self.on_refusal = ()
         self.no_requeue = ()  # of the transmit buffer, of which `down` forgets all anyway
         self.connected = False
         self.inbox_prefix = "_INBOX"

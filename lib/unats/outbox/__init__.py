@@ -127,7 +127,7 @@ class Outbox:
         self._pipelined = False  # the sender knows of the next one already
 
     def __len__(self):
-        return len(self._spool)
+        return len(self._spool) + self._sender.out
 
     @property
     def start(self):

@@ -13,7 +13,7 @@ from unats.errors import Error
 from unats.nuid import random_hex, write_hex
 
 from .dedup import Stored, is_usual, refusal  # here, and not in the field when they are needed
-from .spool import is_over
+from .spool import is_over, is_refused
 
 _PAUSE_MS = const(1000)  # no more readings behind one that has waited so long
 _RETRY_MS = const(1000)  # after a refusal; doubles, up to
@@ -25,6 +25,8 @@ _NO_HEADERS = Error("this server knows no headers, so it can't recognise what it
 
 class JetStreamSender:
     """Sends the readings of `spool`. See `unats.outbox`."""
+
+    out = 0  # readings on their way that are not in the spool
 
     def __init__(self, nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream):
         self._nc = nc
@@ -43,6 +45,8 @@ class JetStreamSender:
         nc.no_requeue += (
             b" " + inbox.encode(),
         )  # or it would be before older readings that were lost
+        self._hook = self._on_refusal
+        nc.on_refusal += (self._hook,)
         self._first = self._count = self._sent = 0
         self._next = 0  # where the one after those sent is
         self._acks = 0  # bit i: the i-th is acknowledged, but an older one is not
@@ -68,6 +72,7 @@ class JetStreamSender:
         self._inbox.unsubscribe()
         mine = b" " + bytes(self._reply[:-9])
         self._nc.no_requeue = tuple([reply for reply in self._nc.no_requeue if reply != mine])
+        self._nc.on_refusal = tuple([f for f in self._nc.on_refusal if f is not self._hook])
 
     def is_idle(self):
         """Whether all readings are acknowledged."""
@@ -243,6 +248,15 @@ class JetStreamSender:
                 return -1 if self._acks >> i & 1 else i
             i += 1
         return -1
+
+    def _on_refusal(self, error):
+        """The server does not let this client publish to a subject."""
+        source = self._spool.source
+        for i in range(self._sent):
+            at = source.skip(i)
+            if not self._acks >> i & 1 and is_refused(error, source.subject(at)):
+                self._refused(i, error)
+                return
 
     def _refused(self, i, error):
         self.last_error = error

@@ -35,7 +35,8 @@ class Stats:
     """Readings, counted since the board was started.
 
     `acked`: acknowledged. `resent`: sent once more. `dropped`: given up because there was no room.
-    `damaged`: not readable in flash. `rejected`: larger than the stream or the server takes.
+    `damaged`: not readable in flash. `rejected`: larger than the stream or the server takes;
+    without acknowledgements, also what the server does not let this client publish.
     `unverified`: questions to the stream about readings that it may have, without an answer.
     `unconfirmed`: sent without an acknowledgement, and not known to have arrived.
     """
@@ -347,6 +348,12 @@ def is_plain(text, n):
             return False
         last = text[n]
     return last != _DOT
+
+
+def is_refused(error, subject):
+    """Whether a permissions violation is about publishing to this subject (bytes). Allocates."""
+    text = "".join([chr(c) if c < 127 else "?" for c in subject])
+    return error.operation == "publish" and error.subject == text
 
 
 def is_over(deadline, ms):
