@@ -1156,6 +1156,28 @@ class Flash(WithClient):
         outbox._spool.log.write = write
         return tried
 
+    def test_one_that_was_lost_from_a_window_is_counted_after_a_restart(self):
+        """The stream has later ones of its subject, so that nobody can know."""
+        outbox = self.in_flash(window=4)
+        self.put(outbox, *range(5))
+        outbox.sync()
+        self.nc.up()
+        outbox.poll()
+        self.nc.serve()
+        outbox.poll()
+        self.nc.lose_messages = 1
+        self.nc.lose_acks = 3
+        self.nc.serve()
+        self.assertEqual(self.nc.texts(), texts(0, 2, 3, 4))
+        outbox = self.restarted(window=4)
+        found = len(outbox)
+        self.nc.up()
+        self.run_until_empty(outbox)
+        self.assertEqual(self.nc.texts(), texts(0, 2, 3, 4))
+        stats = outbox.stats
+        self.assertTrue(stats.unconfirmed >= 1)
+        self.assertEqual(stats.acked + stats.unconfirmed, found)
+
     def test_a_full_flash_costs_the_oldest_segments_and_is_then_left_alone(self):
         outbox = self.in_flash()
         self.put(outbox, *range(60))

@@ -28,8 +28,9 @@ whoever reads the stream can tell.
 After each (re)connection, time-out and refusal a single reading goes out; when it is acknowledged,
 up to `window` at a time. The order in the stream is that of `put`. Only if the server loses one of
 them and takes later ones, as a clustered stream can while it moves to another leader, does that
-one follow later; and should the board be restarted before it does, it is taken for stored.
-`window=1` excludes even that, at the price of a round trip for each reading.
+one follow later; and should the board be restarted before it does, it is taken for stored, and
+counted as `unconfirmed`. `window=1` excludes even that, at the price of a round trip for each
+reading.
 
 **Without JetStream** (`ack="none"`) each reading is published at most once. It counts as `acked`
 when a marker that is published behind it has come back, so the server has it (this needs the

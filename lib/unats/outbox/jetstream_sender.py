@@ -197,14 +197,24 @@ class JetStreamSender:
         The stream is not asked if it has taken a later one without this: its last id says nothing.
         """
         if self._sent < self._aged and not self._acks >> self._sent:
-            known = self._is_stored()
-            if known is not False:
-                return known
+            beyond = self._is_stored()
+            if beyond is None:
+                return None
+            if beyond >= 0:
+                self._count_stored(beyond)
+                return True
         try:
             if self._queue():
                 return self._queued()
         except ValueError:
             return self._reject()
+
+    def _count_stored(self, beyond):
+        """A reading is in the stream; or it was lost, from one window with the last one there."""
+        if 0 < beyond < self._window:
+            self._spool.stats.unconfirmed += 1
+        else:
+            self._spool.stats.acked += 1
 
     def _queue(self):
         spool = self._spool
@@ -221,7 +231,7 @@ class JetStreamSender:
         return True
 
     def _is_stored(self):
-        """Whether the stream has the reading already; None: it is being asked. Allocates."""
+        """Whether the stream has the reading already, as `Stored.has`. Allocates."""
         return self._stored.has(self._spool.subject, self._id(), self._start_at - self._seq_at - 8)
 
     # Acknowledgements

@@ -38,7 +38,8 @@ class Stats:
     `damaged`: not readable in flash. `rejected`: larger than the stream or the server takes;
     without acknowledgements, also what the server does not let this client publish.
     `unverified`: questions to the stream about readings that it may have, without an answer.
-    `unconfirmed`: sent without an acknowledgement, and not known to have arrived.
+    `unconfirmed`: sent without an acknowledgement, and not known to have arrived; of a stream's
+    readings those that a later one is there of, which was on its way together with them.
     """
 
     def __init__(self):
