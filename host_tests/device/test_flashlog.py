@@ -352,27 +352,48 @@ class Starts(InFolder):
         return [name for name in os.listdir(self.path) if name.endswith(".id")]
 
     def test_each_start_has_a_number_of_its_own(self):
-        first = self.log()
-        marks = {first.mark}
-        for n in range(2, 6):
+        marks = set()
+        for n in range(1, 6):
             log = self.log()
-            marks.add(log.mark)
+            marks.add(log.mark(n))
             self.assertEqual(log.start, n)
-            self.assertEqual(self.ids(), ["%s%06x.id" % (log.mark, n)])
-        self.assertEqual(len(marks), 1)
+            self.assertEqual(self.ids(), ["%s%06x.id" % (log.mark(n), n)])
+        self.assertEqual(len(marks), 5)
 
-    def test_an_erased_flash_begins_another_life(self):
+    def test_an_image_that_is_put_back_begins_another_life(self):
+        self.log()
+        before = self.ids()[0]
         first = self.log()
-        self.tearDown()
-        self.assertNotEqual(self.log().mark, first.mark)
+        os.rename(self.path + "/" + self.ids()[0], self.path + "/" + before)
+        again = self.log()
+        self.assertEqual(again.start, first.start)
+        self.assertNotEqual(again.mark(again.start), first.mark(first.start))
+
+    def test_a_start_keeps_its_mark_as_long_as_it_has_readings(self):
+        self.written(1)
+        mark = self.log().mark(1)
+        for n in range(3, 6):
+            log = self.log()
+            self.assertEqual((log.start, log.mark(1)), (n, mark))
+            self.assertEqual(len(self.ids()), 2)
+        log.drop_oldest()
+        self.assertEqual(self.ids().count("%s000001.id" % mark), 1)
+        log = self.log()
+        self.assertEqual(self.ids(), ["%s000006.id" % log.mark(6)])
+
+    def test_one_mark_for_all_as_an_earlier_version_had_it(self):
+        self.written(1)
+        os.rename(self.path + "/" + self.ids()[0], self.path + "/abcdef000003.id")
+        log = self.log()
+        self.assertEqual((log.start, log.mark(1)), (4, "abcdef"))
 
     def test_both_names_after_a_cut_in_the_middle_of_renaming(self):
-        log = self.log()
+        self.log()
         for n in (7, 8):
-            open(self.path + "/%s%06x.id" % (log.mark, n), "w").close()
+            open(self.path + "/abcdef%06x.id" % n, "w").close()
         log = self.log()
         self.assertEqual(log.start, 9)
-        self.assertEqual(self.ids(), ["%s000009.id" % log.mark])
+        self.assertEqual(self.ids(), ["%s000009.id" % log.mark(9)])
 
     def test_without_its_file_the_count_goes_on_from_the_segments(self):
         for _ in range(4):

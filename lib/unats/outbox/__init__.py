@@ -15,7 +15,7 @@ all the same is counted: `dropped` (there was no room: `policy`), `damaged` (fla
 `rejected` (larger than the stream or the server takes).
 
 **Once, in order.** Each reading is published with the `Nats-Msg-Id` <device>-<mark and number of
-this start>-<sequence>, and removed by its PubAck only. One that was not acknowledged is sent
+its start>-<sequence>, and removed by its PubAck only. One that was not acknowledged is sent
 again, and the server recognises it for the stream's duplicate window (2 minutes by default). When
 half of that has gone by, or the board was restarted, the stream is asked first for the last
 reading it holds on that subject, and what it has already is not sent. So a stream holds every

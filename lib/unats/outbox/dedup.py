@@ -13,7 +13,6 @@ from unats.jetstream import JetStream, JetStreamError, PubAck, result
 
 from .spool import is_over
 
-_MANY = const(1000)  # numbers, of an earlier start
 _TRIES = const(24)  # longer than a dead connection goes unnoticed
 
 
@@ -37,11 +36,11 @@ class Stored:
         if self._last:
             self._last = {}
 
-    def has(self, subject, id, prefix):
+    def has(self, subject, id):
         """Whether the message is in the stream, as how many numbers the last one there is beyond
         it; -1: it is not, or that can't be found out; None: that is being found out, ask again.
 
-        Ids compare if they are equal but for what is behind `prefix` (an index, as in a slice).
+        Ids compare if they are of the same start: all but their last eight digits is the same.
         """
         if subject not in self._last:
             self._ask(subject)
@@ -50,9 +49,9 @@ class Stored:
             if is_over(self._until, 2 * self._timeout_ms):  # its handler ran out of memory
                 self.forget()
             return None
-        if len(last) != len(id) or last[:prefix] != id[:prefix] or last < id:
+        if len(last) != len(id) or last[:-8] != id[:-8] or last < id:
             return -1
-        return int(last[-8:], 16) - int(id[-8:], 16) if last[:-8] == id[:-8] else _MANY
+        return int(last[-8:], 16) - int(id[-8:], 16)
 
     def _ask(self, subject):
         answers = self._last

@@ -3,10 +3,10 @@ done.
 
 A segment is a file of records as `ring.py` lays them out. Its name is three hexadecimal numbers:
 which start of the board (6 digits) wrote it, as which segment (6), and how many records it
-holds (4); sorted by name they are in the order of the readings. A file `<mark><start>.id` counts
-the
-starts: it is renamed at each of them, so that a number never comes back, and its six random digits
-`mark` tell these numbers from those of an earlier life, before the flash was erased.
+holds (4); sorted by name they are in the order of the readings. A file `<mark><start>.id` stands
+for the last start, and for each that has readings left: the number never comes back, and the six
+random digits `mark` tell its message ids from those of every other life of this flash, be it an
+image that was put back, or a copy.
 
 What a power cut leaves behind. On littlefs a file's content is there once `close` has returned,
 all of it, and none before; rename and remove happen wholly or not at all. On FAT, or if a bit
@@ -66,7 +66,7 @@ class FlashLog:
 
     `segments`: names, oldest first; together at most `limit` bytes of flash. `copies`: names of a
     few further ones, whose readings are in RAM too.
-    `mark`, `start`: see above. `damaged`: readings found unreadable. `last_error`: an OSError, or
+    `start`: see above. `damaged`: readings found unreadable. `last_error`: an OSError, or
     None. OSError, if there is no such folder and it can't be made.
     """
 
@@ -78,6 +78,7 @@ class FlashLog:
         self.damaged = self.claimed = 0
         self.last_error = None
         self._number = 0
+        self._marks = {}  # of the starts
         self._costs = []  # what each of the segments takes,
         self._used = 0  # ... and all
         try:
@@ -102,29 +103,35 @@ class FlashLog:
         self._begin(ids, int(newest[:_START] or "0", 16))
 
     def _begin(self, ids, start):
-        """Count this start, beyond all earlier ones."""
-        self.mark = random_hex(6)
-        for name in ids:  # there are two if FAT was cut in the middle of renaming
-            if int(name[6:12], 16) >= start:
-                start = int(name[6:12], 16)
-                self.mark = name[:6]
-        self.start = start % _MAX_STARTS + 1
-        new = self.path + "%s%06x.id" % (self.mark, self.start)
+        """Count this start, beyond all earlier ones, and draw its mark."""
+        for name in ids:
+            self._marks[int(name[6:12], 16)] = name[:6]
+        self.start = max(start, *self._marks, 0) % _MAX_STARTS + 1
+        self._marks[self.start] = random_hex(6)
+        left = [int(name[:_START], 16) for name in self.segments]
+        free = [name for name in ids if int(name[6:12], 16) not in left]
+        new = self.path + "%s%06x.id" % (self.mark(self.start), self.start)
         try:
-            if ids:
-                os.rename(self.path + ids.pop(), new)
+            if free:  # which takes no room in a full flash
+                os.rename(self.path + free.pop(), new)
             else:
                 open(new, "wb").close()
-            for name in ids:
+            for name in free:
                 os.remove(self.path + name)
         except OSError as e:
             self._unwritable(e)
+
+    def mark(self, start):
+        """The mark of a start. Allocates."""
+        # (An earlier version had one for all, and a file of the last one only.)
+        return self._marks[min([n for n in self._marks if n >= start])]
 
     def _unwritable(self, error):
         """Flash takes nothing: a random number stands in for this start, nothing is written."""
         self.last_error = error
         self.limit = 0
         self.start = int(random_hex(6), 16)
+        self._marks[_MAX_STARTS] = random_hex(6)
 
     # Writing
 

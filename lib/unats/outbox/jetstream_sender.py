@@ -58,11 +58,12 @@ class JetStreamSender:
 
     def _make_header(self, device):
         log = self._spool.log
-        start = "%s%06x" % (log.mark, log.start) if log is not None else random_hex(12)
+        start = "%s%06x" % (log.mark(log.start), log.start) if log is not None else random_hex(12)
         text = "NATS/1.0\r\nNats-Msg-Id: %s-%s-00000000\r\n\r\n" % (device, start)
         self._header = bytearray(text.encode())
         self._seq_at = len(text) - 12
         self._start_at = self._seq_at - 7
+        self._start = self._spool.start  # of the id in the header
 
     def _id(self):
         """The message id in the header. Allocates."""
@@ -161,7 +162,14 @@ class JetStreamSender:
         if spool.log is not None:
             if spool.is_old():
                 self._aged = spool.source.count
-            write_hex(self._header, self._start_at, spool.start, 6)
+            if spool.start != self._start:
+                self._set_start(spool.start)
+
+    def _set_start(self, start):
+        """The ids in the header are of this start from now on. Allocates."""
+        self._start = start
+        at = self._start_at
+        self._header[at - 6 : at + 6] = b"%s%06x" % (self._spool.log.mark(start).encode(), start)
 
     def _send(self):
         """Send the next reading, unless it needs no sending; False if it has to wait."""
@@ -232,7 +240,7 @@ class JetStreamSender:
 
     def _is_stored(self):
         """Whether the stream has the reading already, as `Stored.has`. Allocates."""
-        return self._stored.has(self._spool.subject, self._id(), self._start_at - self._seq_at - 8)
+        return self._stored.has(self._spool.subject, self._id())
 
     # Acknowledgements
 
