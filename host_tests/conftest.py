@@ -1,5 +1,6 @@
 """Puts the code under test on the path, with MicroPython's modules in front of it; fixtures."""
 
+import gc
 import sys
 
 import pytest
@@ -14,6 +15,14 @@ import micropython  # noqa: E402,F401  makes viper's names known
 from support.hostile import HostileServer  # noqa: E402
 from support.nats_server import NatsServer  # noqa: E402
 from support.peer import Peer  # noqa: E402
+
+
+def pytest_collection_finish():
+    """What is there by now stays to the end: the application collects garbage often, and need not
+    look through all of pytest each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
