@@ -159,6 +159,271 @@ class OutOfMemory(Case):
                 pass
         self.assertTrue(nc.connected)
 
+    def test_the_end_of_a_connection_that_finds_no_memory_is_one(self):
+        for break_it in (
+            lambda nc: self.net.end(),
+            lambda nc: self.net.feed(b"no NATS\r\n"),
+        ):
+            self.start()
+            nc = self.connected()
+            nc.connection = self.without_memory
+            break_it(nc)
+            self.assertRaises(MemoryError, self.poll_through, nc)
+            self.assertFalse(nc.connected)
+            del nc.connection
+            self.net.next_connection()
+            self.net.handshake()
+            self.poll_until(nc, lambda: nc.connected)
+            self.assertEqual(self.kinds(), ["disconnected", "reconnected"])
+
+    def poll_through(self, nc):
+        for _ in range(20):
+            nc.poll(10)
+
+    def without_memory(self):
+        raise MemoryError
+
+    def test_nothing_follows_half_a_message_though_its_end_finds_no_memory(self):
+        nc = self.connected(tx_size=64)
+        nc.connection = self.without_memory
+        self.net.on_writes(15, 40, Broken())
+        self.assertRaises(MemoryError, nc.publish, "a", b"x" * 200)
+        before = self.sent()
+        nc.publish("a", b"1")
+        self.assertRaises(MemoryError, nc.poll)
+        self.assertEqual(self.sent(), before)
+
+    def test_subscriptions_that_find_no_memory_while_connecting(self):
+        nc = self.client()
+        for i in range(30):
+            sub = nc.subscribe("a.%d.%s" % (i, "x" * 40), self.take)
+        lines, failures = sub.lines, [MemoryError()]
+
+        def lines_without_memory():
+            if failures:
+                raise failures.pop()
+            return lines()
+
+        sub.lines = lines_without_memory
+        self.net.handshake()
+        self.net.next_connection()
+        self.net.handshake()
+        nc.connect(wait=False)
+        self.poll_until(nc, lambda: nc.connected)
+        self.assertEqual(self.net.opens, 2)
+        self.assertEqual(self.sent().count(b"\r\nSUB "), 30)
+        self.assertEqual(self.sent().count(b"PING\r\n"), 1)
+
+
+class Raised(Case):
+    """What the application raises is its own, also if it looks like the network's."""
+
+    def check(self, nc):
+        self.assertRaises(OSError, self.settle, nc)
+        self.settle(nc)
+        self.assertTrue(nc.connected)
+        self.assertEqual(self.net.opens, 1)
+
+    def raising(self, *_):
+        raise OSError(errno.ECONNRESET)
+
+    def refuse(self, subject):
+        text = "-ERR 'Permissions Violation for Publish to \"%s\"'\r\n" % subject
+        self.net.feed(text.encode())
+
+    def test_by_the_handler_of_a_request_that_is_refused(self):
+        nc = self.connected()
+        nc.request("q", handler=self.raising)
+        self.refuse("q")
+        self.check(nc)
+
+    def test_by_on_event(self):
+        nc = self.connected()
+        nc.on_event = self.raising
+        self.refuse("q")
+        self.check(nc)
+        self.net.feed(b'INFO {"ldm":true}\r\n')
+        self.check(nc)
+
+
+class Turns(Case):
+    def open(self, **options):
+        """A client whose server has accepted it and said nothing yet."""
+        nc = self.client(**options)
+        nc.connect(wait=False)
+        return nc
+
+    def test_a_request_whose_time_is_up_does_not_end_an_attempt(self):
+        nc = self.connected()
+        nc.request("q", timeout_ms=1000, handler=self.got.append)
+        self.net.end()
+        nc.on_turn += (self.at_once,)
+        self.net.next_connection()
+        self.net.ready_after = 3
+        self.net.handshake()
+        self.poll_until(nc, lambda: self.events)
+        self.poll_until(nc, lambda: nc.connected)
+        self.assertEqual(self.kinds(), ["disconnected", "reconnected"])
+
+    def at_once(self):
+        self.clock.sleep_ms(1)
+        return 0
+
+    def test_a_request_before_the_first_pong_does_not_end_the_attempt(self):
+        nc = self.client()
+        nc.subscribe("a", lambda msg: nc.request("q", timeout_ms=1, handler=self.got.append))
+        self.net.handshake()
+        self.net.answer_pings = False
+        self.net.feed(message(1, b"1"))
+        self.net.pause(5)
+        self.net.feed(b"PONG\r\n")
+        nc.connect()
+        self.assertEqual((self.kinds(), self.got), (["connected"], [None]))
+
+    def test_who_is_called_in_each_turn_does_not_shorten_the_wait_between_attempts(self):
+        nc = self.client(reconnect_wait_ms=1000, max_reconnects=-1)
+        nc.on_turn += (self.at_once,)
+        self.net.refuse(OSError(errno.ECONNREFUSED), 9)
+        nc.connect(wait=False)
+        before = self.clock.ticks_ms()
+        for _ in range(100):
+            nc.poll(10)
+            self.clock.sleep_ms(1)
+        self.assertTrue(self.net.opens <= 2 + self.elapsed(before) // 500, self.net.opens)
+
+    def test_leaving_while_messages_keep_coming(self):
+        nc = self.connected()
+        nc.subscribe("a", self.take)
+        self.net.feed(message(1, b"1"), times=1000)
+        self.net.next_connection()
+        self.net.handshake()
+        nc.poll()
+        nc.reconnect()
+        for _ in range(20):
+            nc.poll(10)
+        self.assertEqual(self.kinds(), ["disconnected", "reconnected"])
+        self.assertTrue(len(self.got) < 1000)
+
+    def test_no_pong_while_messages_keep_coming(self):
+        nc = self.connected(ping_interval_ms=1000, max_pings_out=2)
+        nc.subscribe("a", self.take)
+        nc.poll()
+        self.net.answer_pings = False
+        self.net.feed(message(1, b"1"), times=1000)
+        for _ in range(100):
+            nc.poll(1)
+            self.clock.sleep_ms(100)
+            if not nc.connected:
+                break
+        self.assertEqual(self.kinds(), ["disconnected"])
+        self.assertTrue(isinstance(nc.last_error, unats.Timeout), repr(nc.last_error))
+        self.assertTrue(self.elapsed(0) < 5000, self.elapsed(0))
+
+    def late(self, handler):
+        """A client that has not polled for long; messages came meanwhile."""
+        nc = self.connected(ping_interval_ms=1000, max_pings_out=1)
+        nc.subscribe("a", handler)
+        nc.poll()
+        self.clock.sleep_ms(1000)
+        self.net.answer_pings = False
+        nc.poll()
+        self.clock.sleep_ms(5000)
+        for _ in range(3):
+            self.net.feed(message(1, b"1"))
+        return nc
+
+    def test_messages_that_came_in_time_are_counted_when_the_next_ping_is_late(self):
+        nc = self.late(self.take)
+        self.assertEqual(sum([nc.poll() for _ in range(5)]), 3)
+        self.assertEqual(len(self.got), 3)
+
+    def test_closing_in_a_handler_when_the_next_ping_is_late(self):
+        nc = self.late(lambda msg: nc.close())
+        nc.poll()
+        self.assertEqual((nc.state, self.kinds()), ("closed", ["closed"]))
+        self.net.next_connection()
+        self.net.handshake()
+        nc.connect()
+        self.assertEqual(self.net.opens, 2)
+
+    def test_closing_in_on_event_when_it_gives_up_is_told_once(self):
+        nc = self.client(max_reconnects=0)
+
+        def on_event(nc, event, detail):
+            self.events.append((event, detail))
+            if event == "error":
+                nc.close()
+
+        nc.on_event = on_event
+        self.net.refuse(OSError(errno.ECONNREFUSED), 9)
+        nc.connect(wait=False)
+        for _ in range(5):
+            nc.poll()
+        self.assertEqual(self.kinds(), ["error", "closed"])
+
+    def test_connecting_in_vain_abandons_the_question_for_the_address(self):
+        class Resolver:
+            asked = closed = 0
+
+            def start(self, host):
+                self.asked += 1
+
+            def poll(self):
+                return None
+
+            def close(self):
+                self.closed += 1
+
+        resolver = Resolver()
+        nc = self.client(resolver=resolver)
+        self.assertRaises(unats.Timeout, nc.connect, 100)
+        self.assertEqual((resolver.asked, resolver.closed > 0), (1, True))
+
+
+class Windowed(Case):
+    """With a window of bytes that may be unconfirmed, as on the RP2040."""
+
+    def start(self, now=0):
+        super().start(now)
+        self.net.window = 3000
+
+    def test_attempts_in_vain_leave_no_bytes_in_flight(self):
+        nc = self.client()
+        for _ in range(20):
+            self.net.feed(b"INFO {}\r\n")
+            self.net.next_connection()
+            self.assertRaises(unats.Timeout, nc.connect, 100)
+        self.net.handshake()
+        nc.connect()
+        nc.publish("a", b"1")
+        nc.poll()
+        self.assertTrue(self.sent().endswith(b"PUB a 1\r\n1\r\n"))
+
+    def test_a_large_message_that_is_taken_in_small_parts(self):
+        nc = self.connected()
+        for limit in (100, 30):
+            self.net.write_limit = limit
+            payload = pattern(2000)
+            self.assertTrue(nc.publish("a", payload))
+            self.net.write_limit = 1 << 29
+            self.assertTrue(nc.flush())
+            self.assertEqual(self.sent().count(payload), 1)
+            self.net.forget()
+        self.assertEqual(self.kinds(), [])
+
+
+class Chunked(Case):
+    def test_headers_larger_than_the_buffer_and_nothing_behind_them(self):
+        nc = self.connected(rx_size=64)
+        sub = nc.subscribe("a", self.take, chunked=True)
+        nc.poll()
+        headers = b"NATS/1.0\r\nA: " + b"x" * 80 + b"\r\n\r\n"
+        self.net.feed(message(1, b"", headers=headers) + message(1, b"1"))
+        self.settle(nc)
+        self.assertEqual([data for _, _, data in self.got], [b"1"])
+        self.assertEqual((sub.received, sub.dropped, nc.stats.oversize), (1, 1, 1))
+        self.assertEqual(self.kinds(), ["oversize"])
+
 
 class Handshake(Case):
     """Between INFO and the first PONG."""

@@ -106,6 +106,8 @@ def _push(nc, i, n):
         elif not _wait(nc, until):
             return False
         moved = push(nc, nc._rest[i], at - 1, n)
+        if nc._window is not None and 0 < moved < n:
+            nc._window.partly()
         at += moved
         n -= moved
     return True

@@ -142,10 +142,13 @@ class Client:
             self.connection().close(self)
 
     def end(self, why, kind="NotConnected"):
-        """The connection is to end with this turn, if that is not settled already. Returns -1."""
+        """The connection is to end with this turn, if that is not settled already: nothing more is
+        read. Returns -1.
+        """
+        self._deaf = self._todo = True
         if self._broken is None:
+            self._broken = why  # should there be no room for more
             self._broken = self.connection().error(kind, "%s: %s" % (self.current, why))
-            self._todo = True
         return -1
 
     # One turn
@@ -191,12 +194,12 @@ class Client:
 
     def _keep_alive(self):
         """Time for a PING, or, with too many unanswered, to give up; return how long to wait."""
-        if self._silent >= self.max_pings_out:
-            exchange(self, 0)  # what has come since the last turn, long ago perhaps
-        if self._silent >= self.max_pings_out:
-            self.end("no PONG has come", "Timeout")
-            return 0
         self._silent += 1  # also if there is no room for the PING
+        late = self._silent - self.max_pings_out
+        if late > 0:  # what has come meanwhile, long ago perhaps, is read first
+            if late > 8:
+                self.end("no PONG came", "Timeout")
+            return 0
         self._deadline = self.deadline(self.ping_interval_ms)
         if self._settled is not None and self.left(self._settled) == 0:
             self._settled = None  # for good: the ticks wrap

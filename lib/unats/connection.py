@@ -64,31 +64,31 @@ def connect(nc, timeout_ms, wait):
 
 
 def turn(nc, left, wait):
-    """A turn of a client that is not up; left: ms until its deadline. Returns how many messages
-    came.
+    """A turn of a client that is not up; left: ms until there is something to be done. Returns how
+    many messages came.
     """
     phase = nc._phase
+    if phase == _IDLE and nc.state != "connecting" and nc.state != "reconnecting":
+        utime.sleep_ms(wait)
+        return 0
+    wait = min(left, wait)
+    left = nc.left(nc._deadline)
     if phase == _IDLE:
-        if nc.state != "connecting" and nc.state != "reconnecting":
-            utime.sleep_ms(wait)
-        elif left:
-            utime.sleep_ms(min(left, wait))
-        else:
-            _open(nc)
+        utime.sleep_ms(wait) if left else _open(nc)
         return 0
     if left == 0 or (phase <= _OPENING and nc._broken is not None):
         lost(nc, nc._broken or error("Timeout", "%s: no answer in time" % nc.current))
         return 0
-    wait = min(left, wait)
     if phase <= _OPENING:
         ready(nc, wait)
         return 0
-    if phase == _HELLO:
-        _hello(nc)
     try:
+        if phase == _HELLO:
+            _hello(nc)
         n = exchange(nc, wait)
-        if nc._phase == _HELLO and not nc._chunk and nc._pongs >= nc._pings and nc._broken is None:
-            connected(nc)
+        if nc._phase == _HELLO and not nc._chunk and nc._pongs >= nc._pings > 0:
+            if nc._broken is None:
+                connected(nc)
     finally:
         if nc._phase != _UP:
             nc._f[ROOM] = 0
@@ -100,9 +100,12 @@ def turn(nc, left, wait):
 def _hello(nc):
     """Send what goes out before all else."""
     n = 1
-    while nc._chunk and n:
-        n = push(nc, nc._chunk, 0, len(nc._chunk))
-        nc._chunk = nc._chunk[n:] or next(nc._chunks, b"")
+    try:
+        while nc._chunk and n:
+            n = push(nc, nc._chunk, 0, len(nc._chunk))
+            nc._chunk = nc._chunk[n:] or next(nc._chunks, b"")
+    except MemoryError as e:
+        nc._broken = e
     if not nc._chunk:  # a message may come before the first PONG, and its handler may publish
         nc._f[ROOM] = nc.tx_size
 
@@ -153,6 +156,7 @@ def text(nc):
     """INFO or -ERR, which may be longer than the buffer; returns as `kernels.dispatch_all` wants
     it.
     """
+    told = None
     try:
         line = nc._text = nc._text + read_line(nc._rx, nc._f)
         verb = line[:5].lower()
@@ -169,21 +173,22 @@ def text(nc):
         if line.find(b"\r") != len(line) - 2:
             raise error("ProtocolError", "no CR LF from %s" % nc.current)
         if verb[:1] == b"-":
-            from .refusal import event
-
-            event(nc, line[5:])
+            from .refusal import take
         else:
-            info(nc, line[5:])
+            take = info
+        told = take(nc, line[5:])
     except (OSError, MemoryError) as e:
         nc._broken = e
         nc._deaf = nc._todo = True
         nc._f[POS] = nc._f[END]
     give_back(nc)
-    return -1 if nc._deaf else 0
+    if told:  # what the application raises is not the network's
+        told(nc)
+    return 0
 
 
 def info(nc, line):
-    """INFO has come."""
+    """INFO has come; returns what is to be told then."""
     server, f = nc.server, nc._f
     read_info(server, line)
     if nc._phase == _INFO:
@@ -197,10 +202,8 @@ def info(nc, line):
         discover(nc, server.connect_urls)
     size = server.max_payload
     f[MAX_PAYLOAD] = size = size if 0 < size < _LARGEST else _LARGEST
-    if server.ldm:
-        nc.event("lame duck")
-        if nc._phase == _UP and len(nc._servers) > 1:
-            nc.end("in lame duck mode")  # to be gone before it closes
+    if server.ldm and nc._phase == _UP and len(nc._servers) > 1:
+        nc.end("in lame duck mode")  # to be gone before it closes
     if nc._phase == _INFO:
         kept = requeue(nc, _LARGEST)
         nc.stats.dropped += kept - requeue(nc, size)
@@ -208,6 +211,11 @@ def info(nc, line):
         nc._chunk = next(nc._chunks)
         nc._phase = _HELLO
         nc._deadline = nc.deadline(nc.connect_timeout_ms)  # signing may have taken long
+    return server.ldm and _lame
+
+
+def _lame(nc):
+    nc.event("lame duck")
 
 
 def lines(nc):
@@ -276,32 +284,32 @@ def lost(nc, why):
         wait = wait_ms(nc)
     if not was_up:
         server.addresses = server.addresses[1:]
-    if nc._window is not None:
-        wait = max(wait, nc._window.lost())
     give_up = nc.state == "draining" or 0 <= nc.max_reconnects < nc._order[5]
     if was_up:
         nc.state = "reconnecting"
-    _leave(nc)
-    nc._deadline = nc.deadline(wait)
+    nc._deadline = nc.deadline(max(wait, _leave(nc)))
     try:
         nc.event("disconnected" if was_up else "error", why)
     finally:
         if give_up:
-            close(nc)
+            nc.close()
     for f in nc.on_turn:  # what waited for the connection is to know
         f()
 
 
 def _leave(nc):
     """Close the transport; forget all that belonged to the connection but whole messages. Returns
-    how many these are.
+    how long to wait before the next, ms.
     """
     clear(nc)
-    try:
-        nc.transport.close()
-    except (OSError, MemoryError):
-        pass  # it is as gone as it can be
-    return requeue(nc, _LARGEST)
+    requeue(nc, _LARGEST)
+    for part in nc.transport, nc.resolver:
+        try:
+            if hasattr(part, "close"):
+                part.close()
+        except (OSError, MemoryError):
+            pass  # it is as gone as it can be
+    return 0 if nc._window is None else nc._window.lost()
 
 
 def requeue(nc, size):
@@ -344,9 +352,8 @@ def reconnect(nc):
 def close(nc):
     """See `Client.close`."""
     nc.state = "closed"
-    if nc._window is not None:
-        nc._window.lost()
-    nc.stats.dropped += _leave(nc)
+    _leave(nc)
+    nc.stats.dropped += requeue(nc, _LARGEST)
     nc._f[QUEUED] = 0
     try:
         nc.event("closed")

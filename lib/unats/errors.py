@@ -72,6 +72,8 @@ def why(error, server, refusal):
     """The Error for which a connection ended, be it that the server said why; server: its name."""
     if isinstance(error, MemoryError):
         return Error("out of memory")
+    if isinstance(error, str):  # there was no memory for more, when it happened
+        error = NotConnected("%s: %s" % (server, error))
     if not isinstance(error, Error):
         error = NotConnected(error.args[0] if error.args else None, server)
     return refusal if refusal is not None and isinstance(error, NotConnected) else error

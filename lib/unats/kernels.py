@@ -529,8 +529,9 @@ def _message(nc, kind):
         return _deliver(nc, sub, True)
     if f[_STOP] - f[_HEAD] < f[_LIMIT] and f[_STOP] + 2 - f[POS] <= 8 * f[_STEP]:
         return -1
-    if sub is not None and sub.chunked and f[_LIMIT] and f[_HEAD_END] - f[POS] <= 4 * f[_STEP]:
-        return _begin_fragments(nc, f, sub)
+    if sub is not None and sub.chunked and f[_LIMIT] and f[_SIZE]:
+        if f[_HEAD_END] - f[POS] <= 4 * f[_STEP]:
+            return _begin_fragments(nc, f, sub)
     f[POS] = f[_HEAD]
     f[_LEFT] = f[_STOP] - f[_HEAD] + 2
     nc._fragments = None
@@ -657,7 +658,6 @@ def _short(nc, rx, end):
 def _wrong(nc):
     """What has come is not what the protocol allows: what is behind it is not looked at."""
     nc._f[POS] = nc._f[END]
-    nc._deaf = True
     return nc.end("no NATS protocol", "ProtocolError")
 
 

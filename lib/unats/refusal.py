@@ -5,18 +5,24 @@ from .errors import AuthError, ServerError
 _STAYS = ("Permissions Violation", "Invalid ", "maximum subscriptions")
 
 
-def event(nc, line):
-    """-ERR: most of them are the server's last words, and then it closes the connection."""
+def take(nc, line):
+    """-ERR: most of them are the server's last words, and then it closes the connection. Returns
+    what tells of it.
+    """
     error, stays = read(line, nc.subscriptions)
     nc.last_error = error
     if not stays:
         nc._refusal = error
     if isinstance(error, AuthError):
         raise error  # to `connection.text`, which ends the connection
-    if stays or not nc._phase:
-        nc.event("error", error)
-    for f in nc.on_refusal if error.operation else ():
-        f(error)
+
+    def tell(nc):
+        if stays or not nc._phase:
+            nc.event("error", error)
+        for f in nc.on_refusal if error.operation else ():
+            f(error)
+
+    return tell
 
 
 def read(text, subscriptions):

@@ -47,6 +47,13 @@ class Window:
         """Whether n bytes may be handed over in one go (in four parts, which are not cut)."""
         return (self.out if out is None else out) + n + 5 * self.COST <= self.size
 
+    def partly(self):
+        """Only a part of a large message was taken: it counts with what follows as one write, or
+        the window could be full in the middle of it.
+        """
+        self.out -= self.COST
+        self.tail -= self.COST
+
     def pinged(self, number, queued):
         """A PING was queued; bytes: from the first one not yet handed over to its end."""
         if self._count < _MARKS:
