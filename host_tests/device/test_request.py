@@ -49,6 +49,46 @@ class Requests(Case):
         self.net.feed(message(self.sid(), payload, inbox, None, headers))
 
 
+class Refused(Requests):
+    """The server does not let this client subscribe to its inbox: no reply can come."""
+
+    def refuse(self, inbox):
+        subject = inbox[: inbox.rfind(".") + 1] + "*"
+        text = "-ERR 'Permissions Violation for Subscription to \"%s\"'\r\n" % subject
+        self.net.feed(text.encode())
+
+    def test_a_waiting_one_fails_at_once_and_so_do_later_ones(self):
+        self.answer = self.refuse
+        for _ in range(2):
+            before = self.clock.ticks_ms()
+            try:
+                self.nc.request("q")
+                self.fail("there was a reply")
+            except unats.ServerError as e:
+                self.assertEqual(e.operation, "subscribe")
+            self.assertEqual(self.elapsed(before), 0)
+        self.assertTrue(self.nc.connected)
+
+    def test_the_others_have_no_reply(self):
+        self.answer = self.refuse
+        self.assertTrue(self.nc.request("q", handler=self.got.append))
+        self.settle(self.nc)
+        self.assertEqual(self.got, [None])
+        self.assertFalse(self.nc.request("q", handler=self.got.append))
+
+    def test_another_connection_may_have_other_permissions(self):
+        self.answer = self.refuse
+        self.assertRaises(unats.ServerError, self.nc.request, "q")
+        self.net.end()
+        self.net.next_connection()
+        self.net.handshake()
+        self.poll_until(self.nc, lambda: not self.nc.connected)
+        self.poll_until(self.nc, lambda: self.nc.connected)
+        self.begin()
+        self.answer = lambda inbox: self.reply(b"yes", inbox)
+        self.assertEqual(self.nc.request("q").data, b"yes")
+
+
 class Waiting(Requests):
     def test_the_reply(self):
         self.answer = lambda inbox: self.reply(b"yes", inbox)

@@ -74,9 +74,9 @@ class Requests:
         if nc.connected and self._inbox.sent < 2:  # the subscription to the inbox must be first
             drained(nc)
             nc.resubscribe()
-            if self._inbox.sent < 2:
-                nc.stats.dropped += 1
-                return None
+        if nc.connected and (self._inbox.sent < 2 or self._inbox.error is not None):
+            nc.stats.dropped += 1
+            return None
         self._next = (self._next + 1) & _TOKENS
         token = str(self._next)
         if not nc.publish(subject, payload, self._prefix + token, headers):
@@ -95,7 +95,7 @@ class Requests:
         )
         if request is None:
             if nc.connected:
-                raise Error("request: the transmit buffer is full")
+                raise self._inbox.error or Error("request: the transmit buffer is full")
             raise NotConnected("request: not connected")
         try:
             while request.result is request:
@@ -133,11 +133,12 @@ class Requests:
         self._nc.stats.dropped += 1  # too late, or one too many
 
     def _on_refusal(self, error):
-        """The server refuses a subject: a request there that waits fails with that; one with a
-        handler has no reply.
+        """The server refuses a subject, or the inbox: a request there that waits fails with that;
+        one with a handler has no reply.
         """
-        for request in self._pending[:] if error.operation == "publish" else ():
-            if request.subject == error.subject:
+        for request in self._pending[:]:
+            refused = error.operation == "publish" and error.subject == request.subject
+            if refused or error.subscription is self._inbox:
                 self._drop(request)
                 request.finish(error)
 
