@@ -51,6 +51,12 @@ def test_littlefs_at_random(sizes, seed):
     assert figures["cuts"] > 50
 
 
+@pytest.mark.parametrize("sizes", ["4096 40 1024", "512 300 600"])
+def test_readings_that_are_refused(sizes, seed):
+    figures = cut_everywhere("held", *sizes.split(), seed)
+    assert figures["cuts"] > 50
+
+
 @pytest.mark.soak
 def test_a_littlefs_that_is_full(seed):
     figures = cut_everywhere("full", 512, 20, 1000, seed)

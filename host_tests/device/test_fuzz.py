@@ -598,7 +598,9 @@ class Fuzz(Case):
         self.assertTrue(len(came) >= len(must), what)
         reasons = self.reasons()
         self.assertEqual(len(reasons), 1, what)
-        if reference.broken:
+        if reference.broken and stream.find(b"\n", reference.at) == len(stream) - 1:
+            pass  # a line without CR is known by what follows it: nothing does
+        elif reference.broken:
             self.assertTrue(
                 isinstance(reasons[0], unats.ProtocolError), "%s: %r" % (what, reasons)
             )

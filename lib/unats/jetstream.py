@@ -57,7 +57,7 @@ class JetStream:
         if domain is not None:
             domain = check_subject(domain, what="domain")
         self._nc = nc
-        self._prefix = "$JS.%s.API." % domain if domain else "$JS.API."
+        self.prefix = "$JS.%s.API." % domain if domain else "$JS.API."
 
     def publish(
         self, subject, payload=b"", msg_id=None, handler=None, timeout_ms=5000, headers=None
@@ -85,7 +85,7 @@ class JetStream:
         Waiting, handler and errors are as in `publish`.
         """
         body = "" if body is None else json.dumps(body)
-        return self._request(self._prefix + name, body, None, handler, timeout_ms, dict)
+        return self._request(self.prefix + name, body, None, handler, timeout_ms, dict)
 
     def last_id(self, subject, handler, timeout_ms=5000, stream=None):
         """Ask for the `Nats-Msg-Id` of the last message that a stream holds on the subject.
@@ -101,7 +101,7 @@ class JetStream:
         if stream is not None:
             check_subject(stream, what="stream")
             return self._direct(
-                "%sDIRECT.GET.%s.%s" % (self._prefix, stream, subject), handler, timeout_ms
+                "%sDIRECT.GET.%s.%s" % (self.prefix, stream, subject), handler, timeout_ms
             )
         return _LastId(self, subject, handler, timeout_ms).start()
 

@@ -32,6 +32,8 @@ for _name in (
     "outbox.spool",
     "outbox",
     "outbox.jetstream_sender",
+    "outbox.heldspool",
+    "outbox.held",
     "request",
     "msg_extras",
     "refusal",

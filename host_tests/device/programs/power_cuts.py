@@ -1,7 +1,7 @@
 """Runs an outbox on MicroPython's own littlefs or FAT, and cuts the power after every single
 write.
 
-    micropython power_cuts.py lfs|full|fat BLOCK_SIZE BLOCKS RING_SIZE [SEED]
+    micropython power_cuts.py lfs|full|fat|held BLOCK_SIZE BLOCKS RING_SIZE [SEED]
 
 The board fills its outbox while there is no connection, syncs now and then, is restarted, sends
 with acknowledgements lost, fills it again, and ends with all sent; with a seed it does so at
@@ -12,7 +12,8 @@ hold, each once and in order,
     every reading that was synced, or was in the stream already;
     of the others put, any; nothing else
 
-and the number of the start must be a new one. With "full" littlefs is too small, so that readings
+and the number of the start must be a new one. With "held" some subjects are refused now and then,
+and the order is that of each subject. With "full" littlefs is too small, so that readings
 must be dropped: they may be missing. FAT can lose and bring back files in a power cut, so there
 only this much is asked: nothing is raised, and nothing but readings is in the stream.
 """
@@ -75,7 +76,8 @@ class Cuts:
     def __init__(self, fs, block_size, blocks, ring_size):
         self.fs = os.VfsFat if fs == "fat" else os.VfsLfs2
         self.ordered = fs != "fat"
-        self.complete = fs == "lfs"
+        self.held = fs == "held"
+        self.complete = fs == "lfs" or fs == "held"
         self.ring_size = ring_size
         self.flash = Flash(block_size, blocks)
         self.fs.mkfs(self.flash)
@@ -93,6 +95,7 @@ class Cuts:
     def start(self):
         self.lost.update(range(self.synced + 1, self.put + 1))
         self.nc.down()
+        self.nc.on_refusal = ()
         self.outbox = self.new_outbox("/flash/outbox", self.nc)
         self.starts.append(self.outbox._spool.log.start)
         self.examine()
@@ -133,17 +136,26 @@ class Cuts:
             self.fill_drain_refill()
         else:
             random.seed(seed)
-            for _ in range(150):
+            for _ in range(50 if self.held else 150):
                 self.do_something()
+        self.nc.refusals.clear()
         self.nc.up()
         self.nc.lose_acks = 0
         self.send_all()
         self.flash.on_change = None
         self.check(self.nc, self.put)
         left = [name for name in os.listdir("/flash/outbox") if not name.endswith(".id")]
+        if "held" in left:
+            left.remove("held")
+            left += os.listdir("/flash/outbox/held")
         assert not left, left
 
     def do_something(self):
+        if self.held and random.getrandbits(2) == 0:
+            subject = SUBJECTS[random.getrandbits(6) % 3].encode()
+            self.nc.refusals[subject] = ("permission", "no responders", None)[
+                random.getrandbits(6) % 3
+            ]
         what = random.getrandbits(4)
         if what < 7:
             self.take(1 + random.getrandbits(3))
@@ -257,7 +269,10 @@ class Cuts:
             assert word == b"reading" and 0 < number <= self.put, message.data
             assert message.subject.decode() == SUBJECTS[number % 3], message.data
             found.append(number)
-        if self.ordered:
+        for subject in range(3) if self.held else ():
+            numbers = [n for n in found if n % 3 == subject]
+            assert numbers == sorted(set(numbers)), numbers
+        if self.ordered and not self.held:
             assert found == sorted(set(found)), found
         if self.complete:
             missing = [n for n in range(1, sure + 1) if n not in found and n not in self.lost]

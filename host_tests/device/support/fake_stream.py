@@ -14,11 +14,14 @@ time.
     nc.lose_acks        so many of the next acknowledgements get lost
     nc.deaf             nothing gets back to the client any more, until the next connection
     nc.refuse           a JetStream error as a dict, or "no responders", for every message
+    nc.refusals         {subject (bytes): the same for it alone, or "permission"}
     nc.no_api           questions to the stream time out
     nc.window           how many of the last ids the stream recognises
 """
 
 import json
+
+from unats.errors import ServerError
 
 _DIRECT = "$JS.API.DIRECT.GET.S."
 
@@ -100,6 +103,7 @@ class FakeClient:
         self.full = self.no_api = self.deaf = False
         self.lose_messages = self.lose_acks = 0
         self.refuse = self.last_error = None
+        self.refusals = {}
         self.window = 1000000
         self.sent = []  # published, not yet served
         self.log = []  # every message ever published
@@ -204,14 +208,25 @@ class FakeClient:
             if self._sub.handler and message.subject.startswith(self.inbox_prefix.encode() + b"."):
                 self.stored.pop()
                 self._sub.handler(FakeMsg(message.subject, b""))
-        elif self.refuse == "no responders":
-            self.acknowledge(message, b"", 503)
-        elif self.refuse:
-            self.acknowledge(
-                message, json.dumps({"error": self.refuse, "stream": "S", "seq": 0}).encode()
-            )
         else:
-            self._store(message)
+            refuse = self.refusals.get(message.subject, self.refuse)
+            if refuse == "permission":
+                self._forbid(message.subject)
+            elif refuse == "no responders":
+                self.acknowledge(message, b"", 503)
+            elif refuse:
+                self.acknowledge(
+                    message, json.dumps({"error": refuse, "stream": "S", "seq": 0}).encode()
+                )
+            else:
+                self._store(message)
+
+    def _forbid(self, subject):
+        error = ServerError('Permissions Violation for Publish to "%s"' % subject.decode())
+        error.operation, error.subject = "publish", subject.decode()
+        self.last_error = error
+        for f in self.on_refusal:
+            f(error)
 
     def _store(self, message):
         known = self.stored[max(self._forgotten, len(self.stored) - self.window) :]

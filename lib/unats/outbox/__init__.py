@@ -12,7 +12,8 @@ connections and dead servers, not a reset. After `sync` has returned True every 
 is in flash or acknowledged: it outlasts a power cut at any instant. `sync_ms=` has `poll` do that
 by itself, for readings that have waited so long. Without `path` there is RAM only. What is lost
 all the same is counted: `dropped` (there was no room: `policy`), `damaged` (flash gone bad),
-`rejected` (larger than the stream or the server takes).
+`rejected` (larger than the stream or the server takes, or refused and no room for it). At any
+instant these, `acked`, `unconfirmed` and `len(outbox)` add up to what was put.
 
 **Once, in order.** Each reading is published with the `Nats-Msg-Id` <device>-<mark and number of
 its start>-<sequence>, and removed by its PubAck only. One that was not acknowledged is sent
@@ -25,12 +26,19 @@ has not yet deleted that reading. Where the client may not use `$JS.API.STREAM.N
 stored twice then (`unverified` counts such questions); its ids are equal, and grow, so that
 whoever reads the stream can tell.
 
-After each (re)connection, time-out and refusal a single reading goes out; when it is acknowledged,
-up to `window` at a time. The order in the stream is that of `put`. Only if the server loses one of
-them and takes later ones, as a clustered stream can while it moves to another leader, does that
-one follow later; and should the board be restarted before it does, it is taken for stored, and
-counted as `unconfirmed`. `window=1` excludes even that, at the price of a round trip for each
-reading.
+**A refused reading stops nobody else.** No stream takes its subject, this client may not publish
+there, or the stream says no: then that subject is held, with all its readings in their order, and
+tried again after waits that grow from a second to half a minute; the others go on. Nothing is
+given up while there is room; when there is none, what is refused goes first. Before anything was
+acknowledged on a connection there may be no stream at all, and everything waits. Up to 16 subjects
+are held; see `unats.outbox.held`.
+
+After each (re)connection and time-out a single reading goes out; when it is acknowledged, up to
+`window` at a time. The order in the stream is that of `put`, for each subject. Only if the server
+loses one of them and takes later ones, as a clustered stream can while it moves to another leader,
+does that one follow later; and should the board be restarted before it does, it is taken for
+stored, and counted as `unconfirmed`. `window=1` excludes even that, at the price of a round trip
+for each reading.
 
 **Without JetStream** (`ack="none"`) each reading is published at most once. It counts as `acked`
 when a marker that is published behind it has come back, so the server has it (this needs the
@@ -38,12 +46,12 @@ client's `echo`). What was on its way when the connection broke, and in flash th
 being sent when the power was cut, is not sent again; `unconfirmed` counts these readings.
 
 **Memory.** `put` and `poll` do not allocate, but for: a subject that `poll` meets for the first
-time (16 are remembered), refusals, questions to the stream, and whatever reads or writes flash.
-That happens in `poll` and `sync`, and in `put` only if the ring is full: with poll called between
-puts it goes to flash before. A write to flash may take some 100 ms on an ESP32. Make the ring as
-large as a block of flash, 4096 bytes: a segment takes whole blocks. On a board that compiles its
-modules, import this one and `unats.outbox.flashlog` early, and collect garbage before making the
-Outbox.
+time (16 are remembered), refusals and what is held, questions to the stream, and whatever reads or
+writes flash. That happens in `poll` and `sync`, and in `put` only if the ring is full: with poll
+called between puts it goes to flash before. A write to flash may take some 100 ms on an ESP32.
+Make the ring as large as a block of flash, 4096 bytes: a segment takes whole blocks. On a board
+that compiles its modules, import this one and `unats.outbox.flashlog` early, and collect garbage
+before making the Outbox.
 """
 
 import utime
@@ -77,8 +85,8 @@ class Outbox:
     `STREAM.MSG.GET`.
 
     `len(outbox)` readings wait. `acknowledged`: whether by a stream.
-    `stats`: see `unats.spool.Stats`. `last_error`: why the last reading
-    was refused, or None. ValueError: a bad argument. OSError: the folder can't be made.
+    `stats`: see `unats.outbox.spool.Stats`. `last_error`: why, and of which subject, a reading was
+    refused last, or None. ValueError: a bad argument. OSError: the folder can't be made.
     """
 
     def __init__(
@@ -159,6 +167,8 @@ class Outbox:
         Writes one segment at most, and may delete a few.
         """
         done = self._spool.sync()
+        if self._spool.held is not None:
+            done = self._spool.held.spool.sync() and done
         if self._spool.gone:
             self._tell_gone()
         return done
@@ -166,6 +176,8 @@ class Outbox:
     def poll(self):
         """One turn: send what may be sent, move to flash what is to go there. Does not wait."""
         self._spool.tend(self._nc.connected)
+        if self._spool.held is not None:
+            self._spool.held.spool.tend(True)
         if self._spool.gone:
             self._tell_gone()
         self._sender.poll(self._is_connected())
@@ -213,7 +225,7 @@ class Outbox:
 
     def _tell_gone(self):
         """The spool had to give up some of the oldest readings."""
-        self._sender.forget(self._spool.gone)
+        self._sender.gave_up(self._spool.gone)
         self._spool.gone = 0
 
 

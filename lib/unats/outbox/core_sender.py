@@ -45,7 +45,7 @@ class CoreSender:
         """Whether all readings are sent, and confirmed or given up."""
         return not self.out and not len(self._spool)
 
-    def forget(self, n):
+    def gave_up(self, n):
         """The oldest n readings are gone: none of those that were published."""
 
     def reconnected(self):

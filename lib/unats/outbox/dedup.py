@@ -53,6 +53,15 @@ class Stored:
             return -1
         return int(last[-8:], 16) - int(id[-8:], 16)
 
+    def last(self, subject):
+        """The last id on the subject, if `has` has found out; or empty, or None."""
+        return self._last.get(subject)
+
+    def took(self, subject, id):
+        """The stream has taken the message meanwhile."""
+        if self._last.get(subject) is not None:
+            self._last[subject] = id
+
     def _ask(self, subject):
         answers = self._last
 

@@ -81,6 +81,7 @@ class FlashLog:
         self._marks = {}  # of the starts
         self._costs = []  # what each of the segments takes,
         self._used = 0  # ... and all
+        self.beside = None  # another one in the same flash
         try:
             os.mkdir(path)
         except OSError:
@@ -101,6 +102,14 @@ class FlashLog:
                 self.claimed += count_of(name)
                 self.remove(name)
         self._begin(ids, int(newest[:_START] or "0", 16))
+
+    def has_held(self):
+        """Whether there are segments in the folder `held`."""
+        try:
+            names = names_in(self.path + "held")
+        except OSError:
+            return False
+        return any(_is_hex(name, _NAME) for name in names)
 
     def _begin(self, ids, start):
         """Count this start, beyond all earlier ones, and draw its mark."""
@@ -141,7 +150,8 @@ class FlashLog:
 
     def fits(self, ring):
         """Whether they may, as a segment more."""
-        return self._used + self._blocks(ring.used()) <= self.limit
+        beside = self.beside._used if self.beside is not None else 0
+        return self._used + beside + self._blocks(ring.used()) <= self.limit
 
     def add(self, name, size):
         """Take the segment of so many bytes among the others, as the newest."""

@@ -12,21 +12,18 @@ from micropython import const
 from unats.errors import Error
 from unats.nuid import random_hex, write_hex
 
-from .dedup import Stored, is_usual, refusal  # here, and not in the field when they are needed
+from .dedup import Stored, is_usual, refusal  # now, not in the field when they are needed
 from .spool import is_over, is_refused
 
 _PAUSE_MS = const(1000)  # no more readings behind one that has waited so long
 _RETRY_MS = const(1000)  # after a refusal; doubles, up to
 _MAX_RETRY_MS = const(30000)
-_TOO_LARGE = const(10054)  # JetStream's err_code for a message over the stream's max_msg_size
 _NUMBERS = const(0x3FFFFFFF)
 _NO_HEADERS = Error("this server knows no headers, so it can't recognise what it has stored")
 
 
 class JetStreamSender:
     """Sends the readings of `spool`. See `unats.outbox`."""
-
-    out = 0  # readings on their way that are not in the spool
 
     def __init__(self, nc, spool, device, window, ack_ms, duplicate_window_ms, domain, stream):
         self._nc = nc
@@ -55,6 +52,21 @@ class JetStreamSender:
         self._ack_at = self._age_at = 0  # deadlines, when there are some
         self._retry_at = None
         self._retry_ms = 0
+        self._accepts = False  # something was acknowledged on this connection
+        if spool.log is not None and spool.log.has_held():
+            from .held import held_of
+
+            held_of(self)
+
+    @property
+    def out(self):
+        """How many readings wait that the spool does not count, less those that it still does."""
+        n = 0 if self._spool.held is None else len(self._spool.held)
+        acks = self._acks
+        while acks:
+            n -= acks & 1
+            acks >>= 1
+        return n
 
     def _make_header(self, device):
         log = self._spool.log
@@ -77,9 +89,19 @@ class JetStreamSender:
 
     def is_idle(self):
         """Whether all readings are acknowledged."""
-        return not len(self._spool)
+        return not len(self._spool) and self.out <= 0
 
-    def forget(self, n):
+    def gave_up(self, n):
+        """The spool had to give up the oldest n readings, of which some were done already."""
+        done = self._acks & (1 << n) - 1
+        while done:
+            self._spool.stats.dropped -= done & 1
+            done >>= 1
+        self._forget(n)
+        while self._acks & 1:
+            self._pop()
+
+    def _forget(self, n):
         """The oldest n readings are not in the source any more."""
         self._first = (self._first + n) & _NUMBERS
         self._count = max(self._count - n, 0)
@@ -92,7 +114,10 @@ class JetStreamSender:
     def reconnected(self):
         """What was on its way is lost, or its acknowledgement is."""
         self._retry_at = None
+        self._accepts = False
         self._again()
+        if self._spool.held is not None:
+            self._spool.held.reconnected()
 
     def _again(self):
         """Go on with the oldest reading that is not acknowledged."""
@@ -127,6 +152,8 @@ class JetStreamSender:
             self.last_error = _NO_HEADERS
             return
         self._look_at_time()
+        if self._spool.held is not None:
+            self._spool.held.poll()
         while self._may_send() and self._send():
             pass
 
@@ -141,6 +168,8 @@ class JetStreamSender:
             self._again()
 
     def _may_send(self):
+        if self._spool.held is not None and self._spool.held.busy:
+            return False
         if not self._count:
             self._choose()
         sent = self._sent
@@ -204,6 +233,8 @@ class JetStreamSender:
 
         The stream is not asked if it has taken a later one without this: its last id says nothing.
         """
+        if self._spool.held is not None and self._spool.held.holds(self._spool.subject):
+            return self._spool.held.move(self, self._sent, None)
         if self._sent < self._aged and not self._acks >> self._sent:
             beyond = self._is_stored()
             if beyond is None:
@@ -246,16 +277,25 @@ class JetStreamSender:
 
     def _on_ack(self, msg):
         i = self._index(msg)
-        if i < 0:
-            return  # of one that is done
+        if i < 0:  # of one that is done, or held
+            if self._spool.held is not None:
+                self._spool.held.answered(msg)
+            return
         error = None if is_usual(msg) else refusal(msg)
         if error is None:
             self._single = False
             self._retry_ms = 0
+            self.accepted()
             self._spool.stats.acked += 1
             self._settle(i)
         elif error:
             self._refused(i, error)
+
+    def accepted(self):
+        """The stream takes readings on this connection."""
+        self._accepts = True
+        if self._spool.held is not None:
+            self._spool.held.accepts = True
 
     def _index(self, msg):
         """Which reading of the window the message is about; -1: none that waits."""
@@ -275,13 +315,18 @@ class JetStreamSender:
             if not self._acks >> i & 1 and is_refused(error, source.subject(at)):
                 self._refused(i, error)
                 return
+        if self._spool.held is not None:
+            self._spool.held.refused(error)
 
     def _refused(self, i, error):
-        self.last_error = error
-        if getattr(error, "err_code", 0) == _TOO_LARGE:
-            self._spool.stats.rejected += 1
-            self._settle(i)
-            return
+        """A reading is held from now on; where that can not be, all others wait behind it."""
+        try:
+            from .held import refused
+
+            if refused(self, i, error):
+                return
+        except MemoryError:
+            self.last_error = error
         self._again()
         self._retry_ms = min(max(2 * self._retry_ms, _RETRY_MS), _MAX_RETRY_MS)
         self._retry_at = utime.ticks_add(utime.ticks_ms(), self._retry_ms)
@@ -295,7 +340,7 @@ class JetStreamSender:
     def _pop(self):
         """The oldest reading is done."""
         self._spool.pop()
-        self.forget(1)
+        self._forget(1)
         now = utime.ticks_ms()
         self._ack_at = utime.ticks_add(now, self._ack_ms)
         self._age_at = utime.ticks_add(now, self._age_ms)

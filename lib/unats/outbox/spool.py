@@ -35,8 +35,9 @@ class Stats:
     """Readings, counted since the board was started.
 
     `acked`: acknowledged. `resent`: sent once more. `dropped`: given up because there was no room.
-    `damaged`: not readable in flash. `rejected`: larger than the stream or the server takes;
-    without acknowledgements, also what the server does not let this client publish.
+    `damaged`: not readable in flash. `rejected`: larger than the stream or the server takes, or
+    refused and no room for it; without acknowledgements, what the server does not let this client
+    publish.
     `unverified`: questions to the stream about readings that it may have, without an answer.
     `unconfirmed`: sent without an acknowledgement, and not known to have arrived; of a stream's
     readings those that a later one is there of, which was on its way together with them.
@@ -81,20 +82,24 @@ class Spool:
         self._text = bytearray(_MAX_SUBJECT)
         self._policy = policy
         self._copies = copies
-        self._sync_ms = sync_ms
+        self.sync_ms = sync_ms
         self._sync_at = None  # the deadline for the reading that is the oldest one only in RAM,
         self._sync_seq = 0  # ... of this sequence number
         self._rest_until = None
         self._seq = 0
         self._done = -1  # the last one of this start that is
+        self.held = None  # a `held.Held`, where readings go that are refused
         self._copy_ends = []  # the last sequence numbers of log.copies
         if path is not None:
-            from .flashlog import FlashLog
-
-            self.log = FlashLog(path, flash_size)
+            self.log = self._open_log(path, flash_size)
             self.drain = Ring(bytearray(len(buf)))
             self.stats.unconfirmed = self.log.claimed
             self.start = self.log.start
+
+    def _open_log(self, path, flash_size):
+        from .flashlog import FlashLog
+
+        return FlashLog(path, flash_size)
 
     def __len__(self):
         n = self.ring.count
@@ -159,11 +164,15 @@ class Spool:
         while at < 0:
             if not self._spill(self._policy == OLDEST):
                 if self._policy != OLDEST:
-                    self.stats.dropped += self._policy == NEWEST
+                    self._give_up(self._policy == NEWEST)
                     return -1
                 self._drop_first()
             at = self.ring.place(need)
         return at
+
+    def _give_up(self, n):
+        """So many readings are: there was no room."""
+        self.stats.dropped += n
 
     def reject(self):
         """The reading taken out can not be sent, and is done with that; returns why."""
@@ -175,7 +184,7 @@ class Spool:
         if self.source is self.ring:
             self.gone += 1
         self.ring.pop()
-        self.stats.dropped += 1
+        self._give_up(1)
 
     # To flash
 
@@ -183,7 +192,7 @@ class Spool:
         """What is to be done from time to time: sync if it is time, move a full ring to flash."""
         if self.log is None:
             return
-        if self._sync_ms is not None:
+        if self.sync_ms is not None:
             self._sync_in_time()
         if self.ring.used() * 4 > len(self.ring.buf) * 3:
             if not connected or self.source is self.drain:
@@ -194,9 +203,9 @@ class Spool:
         if not self.ring.fresh:
             self._sync_at = None
         elif self._sync_at is None or oldest != self._sync_seq:
-            self._sync_at = utime.ticks_add(utime.ticks_ms(), self._sync_ms)
+            self._sync_at = utime.ticks_add(utime.ticks_ms(), self.sync_ms)
             self._sync_seq = oldest
-        elif is_over(self._sync_at, self._sync_ms):
+        elif is_over(self._sync_at, self.sync_ms):
             self._sync_at = None
             self.sync()
 
@@ -231,11 +240,11 @@ class Spool:
         if log is None or not ring.count or not log.may_fit(ring) or self._resting():
             return False
         while not log.fits(ring):
-            if not self._drop_segment(may_drop):
+            if not self._make_room_in_flash(may_drop):
                 return False
         name = self._write(ring.head, ring.count)
         if name is None:  # others have filled the flash: one a call, for each takes its time
-            if not self._drop_segment(may_drop):
+            if not self._make_room_in_flash(may_drop):
                 self._rest_until = utime.ticks_add(utime.ticks_ms(), _REST_MS)
             return False
         self._drop_copies(len(log.copies))
@@ -260,9 +269,17 @@ class Spool:
             self.log.last_error = e
             return None
 
-    def _drop_segment(self, may_drop):
-        """Give up the oldest segment; False if there is none, or it may not be."""
-        if not may_drop or not self.log.segments:
+    def _make_room_in_flash(self, may_drop):
+        """Give up a segment, of what is refused before the others; False if there is none, or it
+        may not be.
+        """
+        if self.held is not None and self.held.make_room(may_drop):
+            return True
+        return may_drop and self.drop_segment()
+
+    def drop_segment(self):
+        """Give up the oldest segment; False if there is none."""
+        if self.log is None or not self.log.segments:
             return False
         n = self._count(0)
         if self.drain.count:
@@ -270,12 +287,14 @@ class Spool:
             self.gone += n
             self.drain.clear()
             self.source = self.ring  # until `choose`
-        self.stats.dropped += n
+        self._give_up(n)
         self.log.drop_oldest()
         return True
 
     def _drop_copies(self, n):
         """The oldest n copies are of no use any more."""
+        if n and self.held is not None:
+            self.held.spool.sync()  # where some of their readings may be
         self.log.drop_copies(n)
         while n:
             self._copy_ends.pop(0)
@@ -290,8 +309,9 @@ class Spool:
         if self.log is None:
             return
         while not self.drain.count and self.log.segments:
+            damaged = self.log.damaged
             self.start = self.log.load(self.drain, self._done, len(self.body))
-            self.stats.damaged = self.log.damaged
+            self.stats.damaged += self.log.damaged - damaged
             if not self.drain.count:
                 self.log.drop_oldest()
         self.source = self.drain
@@ -331,9 +351,15 @@ class Spool:
         ring.pop()
         if ring is self.drain:
             if not ring.count:
+                self._secure()
                 self.log.drop_oldest()
         elif self._copy_ends:
             self._drop_done_copies()
+
+    def _secure(self):
+        """Readings are going to be deleted: those among them that are held must be in flash."""
+        if self.held is not None:
+            self.held.spool.sync()
 
     def _drop_done_copies(self):
         while self._copy_ends and self._copy_ends[0] <= self._done:
