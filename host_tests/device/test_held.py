@@ -98,6 +98,7 @@ class Others(Case):
                 self.turns(20, 1000)
                 self.assertEqual(self.stored(BAD), data("b", 0, 1, 2, 3))
                 self.assertEqual((len(self.box), self.box.stats.acked), (0, 8))
+                self.assertTrue(self.box._spool.held is None)  # its memory is given back
 
     def test_of_several_held_subjects_each_is_tried_by_itself(self):
         self.begin()
@@ -159,6 +160,20 @@ class Others(Case):
             self.assertEqual(self.stored(BAD), data("b", 0, 1, 2))
             self.assertEqual(self.stored(GOOD), data("g", 0, 1))
             self.assertEqual(len(self.box), 0)
+
+    def test_one_that_was_stored_without_an_answer_and_then_refused(self):
+        self.begin(ack_ms=1000)
+        self.nc.window = 0
+        self.nc.lose_acks = 1
+        self.nc.up()
+        self.give(BAD, b"b0")
+        self.turns(1)
+        self.refuse(FULL, BAD)
+        self.turns(20, 200)
+        self.assertEqual(len(self.box), 0 if self.box.stats.acked else 1)
+        self.refuse(None, BAD)
+        self.turns(50, 500)
+        self.assertEqual((self.stored(BAD), len(self.box)), ([b"b0"], 0))
 
     def test_connections_that_get_lost(self):
         for turns in range(1, 12):

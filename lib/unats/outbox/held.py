@@ -10,8 +10,9 @@ sent, so that each subject's readings stay in order. The same is done after a re
 Each reading keeps its message id, which stands behind its payload; and behind that a 1, if it was
 sent and not refused, so that the stream is asked for it first.
 
-Loaded when a reading is refused; allocates, and takes some 3 KB of heap and those buffers. While
-all goes by, its segments may take one more than `flash_size`.
+Loaded when a reading is refused; allocates, and takes some 7 KB of heap with `heldspool`, and
+those buffers until nothing is held any more. While all goes by, its segments may take one more
+than `flash_size`.
 """
 
 import utime
@@ -96,7 +97,8 @@ class Held:
             return None
         spool = sender._spool
         payload = bytes(spool.body[: spool.size])
-        doubt = error is None and i < sender._count  # the stream may have it
+        # Whether the stream may have it: it was sent before, and there was no answer.
+        doubt = i < (sender._count if error is None else sender._doubtful)
         return self._take(spool.subject, payload, sender._id(), doubt, error) or None
 
     def _take(self, subject, payload, id, doubt, error):
@@ -155,21 +157,22 @@ class Held:
             reading.at = utime.ticks_ms()
 
     def poll(self):
-        """Publish what may be published."""
+        """Publish what may be published; whether nothing is held any more."""
         if self._sent is not None:
             if not is_over(self._until, self._ack_ms):
-                return
+                return False
             self._sent.doubt = True
             self._stored.forget()
             self._refused(Timeout("no acknowledgement"))
         while self.busy and self._sent is None and self._pass_by():
             pass
         if self.busy:
-            return
+            return False
         for reading in self._subjects.values():
             if is_over(reading.at, reading.wait_ms):
                 self._try(reading)
-                return
+                return False
+        return not self._subjects and not len(self.spool)
 
     def _end(self):
         """All has gone by: what the stream has taken and was not here had been given up."""

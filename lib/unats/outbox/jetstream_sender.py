@@ -47,6 +47,7 @@ class JetStreamSender:
         self._first = self._count = self._sent = 0
         self._next = 0  # where the one after those sent is
         self._acks = 0  # bit i: the i-th is acknowledged, but an older one is not
+        self._doubtful = 0  # how many were sent without an answer, before
         self._aged = 0  # about how many the stream is to be asked before they are sent again
         self._single = True  # one at a time, until one is acknowledged
         self._ack_at = self._age_at = 0  # deadlines, when there are some
@@ -107,6 +108,7 @@ class JetStreamSender:
         self._count = max(self._count - n, 0)
         self._sent = max(self._sent - n, 0)
         self._aged = max(self._aged - n, 0)
+        self._doubtful = max(self._doubtful - n, 0)
         self._acks >>= n
         if not self._sent:
             self._next = self._spool.source.head
@@ -122,6 +124,7 @@ class JetStreamSender:
     def _again(self):
         """Go on with the oldest reading that is not acknowledged."""
         self._sent = 0
+        self._doubtful = self._count
         self._next = self._spool.source.head
         self._single = True
         self._stored.forget()
@@ -152,8 +155,8 @@ class JetStreamSender:
             self.last_error = _NO_HEADERS
             return
         self._look_at_time()
-        if self._spool.held is not None:
-            self._spool.held.poll()
+        if self._spool.held is not None and self._spool.held.poll():
+            self._spool.held = None
         while self._may_send() and self._send():
             pass
 
