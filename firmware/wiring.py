@@ -132,6 +132,8 @@ def needed(config, asks_names=False):
     names += ("outbox.dedup",)
     if unats.__file__.endswith(".py"):  # it could not be compiled any more when it is needed
         names += ("outbox.heldspool", "outbox.held")
+    if config.stream is None and config.sleep_ms is None:
+        names += ("outbox.stream",)
     names += ("outbox.jetstream_sender", "request")
     return names if config.sleep_ms is None else names + ("outbox.pipelined",)
 

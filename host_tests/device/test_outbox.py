@@ -382,14 +382,18 @@ class Trouble(WithClient):
         outbox = self.sending(*range(9), window=4)
         self.nc.lose_messages = 4
         self.nc.serve()
-        for _ in range(3):
+        for tries in range(3):
             self.nc.lose_messages = 1
             self.clock.sleep_ms(4999)
             outbox.poll()
             self.assertEqual(self.nc.sent, [])
             self.clock.sleep_ms(1)
             outbox.poll()
+            asked = self.nc._asked != []
+            self.nc.answer()
+            outbox.poll()
             self.assertEqual([m.data for m in self.nc.sent], texts(1))
+            self.assertEqual(asked, tries > 0)  # not before it has been sent twice
             self.nc.serve()
         self.run_until_empty(outbox)
         self.check_stored(*range(9))
@@ -572,6 +576,107 @@ class Trouble(WithClient):
             self.assertEqual([m.data for m in self.nc.sent], texts(1) if now > 1 << 29 else [])
             self.run_until_empty(outbox)
             self.check_stored(*range(6))
+
+
+class Looking(WithClient):
+    """What the stream says of itself is asked for once on each connection."""
+
+    looks = True
+    QUESTIONS = ["$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.S"]
+
+    def test_once_on_each_connection(self):
+        outbox = self.outbox()
+        for i in range(2):
+            self.nc.up()
+            self.put(outbox, 2 * i, 2 * i + 1)
+            self.run_until_empty(outbox)
+            self.assertEqual(self.nc.questions, self.QUESTIONS * (i + 1))
+            self.nc.down()
+            outbox.poll()
+        self.check_stored(*range(4))
+        self.assertEqual(outbox.last_error, None)
+
+    def test_without_acknowledgements_it_is_asked_what_it_has(self):
+        self.nc.config = {"no_ack": True}
+        outbox = self.outbox(ring=bytearray(1024))
+        self.put(outbox, *range(20))
+        self.nc.up()
+        before = self.clock.ticks_ms()
+        self.run_until_empty(outbox)
+        self.assertTrue(self.clock.ticks_ms() - before < 5000)
+        self.check_stored(*range(20))
+        stats = outbox.stats
+        self.assertEqual((stats.acked + stats.unconfirmed, stats.resent), (20, 0))
+        self.assertTrue("no_ack" in str(outbox.last_error))
+
+    def test_one_that_a_stream_without_acknowledgements_did_not_get_is_sent_again(self):
+        self.nc.config = {"no_ack": True}
+        outbox = self.outbox(window=1)
+        self.put(outbox, *range(5))
+        self.nc.up()
+        outbox.poll()
+        self.nc.serve()
+        self.nc.lose_messages = 2
+        self.run_until_empty(outbox)
+        self.check_stored(*range(5))
+
+    def test_a_short_duplicate_window(self):
+        self.nc.config = {"duplicate_window": 100000000}
+        self.nc.window = 0
+        outbox = self.outbox()
+        self.put(outbox, 0, 1, 2)
+        self.nc.up()
+        outbox.poll()
+        self.nc.lose_acks = 1
+        self.nc.serve()
+        self.clock.sleep_ms(200)
+        self.nc.down()
+        outbox.poll()
+        self.nc.up()
+        self.run_until_empty(outbox)
+        self.check_stored(0, 1, 2)
+
+    def test_nothing_is_sent_again_before_it_is_known(self):
+        self.nc.config = {"duplicate_window": 100000000}
+        self.nc.window = 0
+        outbox = self.outbox()
+        self.put(outbox, 0)
+        self.nc.up()
+        outbox.poll()
+        self.nc.deaf = True
+        self.nc.serve()  # it is stored, and no answer comes back
+        self.clock.sleep_ms(200)
+        self.nc.down()
+        outbox.poll()
+        self.nc.up()
+        outbox.poll()
+        self.assertEqual(self.nc.sent, [])
+        self.run_until_empty(outbox)
+        self.check_stored(0)
+
+    def test_a_sealed_one_is_told(self):
+        self.nc.config = {"sealed": True}
+        outbox = self.outbox()
+        self.put(outbox, 0)
+        self.nc.up()
+        self.run_until_empty(outbox)
+        self.nc.serve()
+        self.assertTrue("sealed" in str(outbox.last_error))
+
+    def test_where_it_can_not_be_asked(self):
+        self.nc.no_api = True
+        outbox = self.outbox()
+        self.put(outbox, 0, 1)
+        self.nc.up()
+        self.run_until_empty(outbox)
+        self.check_stored(0, 1)
+
+    def test_not_where_only_the_own_readings_may_be_asked_for(self):
+        outbox = self.outbox(stream="S")
+        self.put(outbox, 0, 1)
+        self.nc.up()
+        self.run_until_empty(outbox)
+        self.assertEqual(self.nc.questions, [])
 
 
 class BeyondTheDuplicateWindow(WithClient):

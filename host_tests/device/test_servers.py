@@ -475,7 +475,7 @@ class Queued(Case):
         for cut in range(0, 900, 53):
             self.start()
             nc = self.connected(tx_size=2048)
-            outbox = Outbox(nc, "dev", ring=bytearray(1024))
+            outbox = Outbox(nc, "dev", ring=bytearray(1024), stream="S")
             nc.poll()
             nc.publish("other", b"kept")
             for i in range(8):

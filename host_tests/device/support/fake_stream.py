@@ -16,6 +16,7 @@ time.
     nc.refuse           a JetStream error as a dict, or "no responders", for every message
     nc.refusals         {subject (bytes): the same for it alone, or "permission"}
     nc.no_api           questions to the stream time out
+    nc.config           what the stream says of itself, as JSON has it
     nc.window           how many of the last ids the stream recognises
 """
 
@@ -104,6 +105,7 @@ class FakeClient:
         self.lose_messages = self.lose_acks = 0
         self.refuse = self.last_error = None
         self.refusals = {}
+        self.config = {"duplicate_window": 120000000000}
         self.window = 1000000
         self.sent = []  # published, not yet served
         self.log = []  # every message ever published
@@ -112,7 +114,9 @@ class FakeClient:
         self.polls = 0
         self._forgotten = 0  # stored messages whose ids are not known any more
         self._sub = None
+        self._answers = {}  # subscriptions for one message
         self._asked = []
+        self._infos = []
 
     # The client
 
@@ -127,12 +131,17 @@ class FakeClient:
         self.connected = False
         self.sent = []
         asked, self._asked = self._asked, []
+        self._infos = []
         for _, _, handler in asked:
             handler(None)
 
-    def subscribe(self, subject, handler):
-        self._sub = Subscription(handler)
-        return self._sub
+    def subscribe(self, subject, handler, max_msgs=0, chunked=False):
+        sub = Subscription(handler)
+        if chunked:
+            self._answers[subject.encode()] = sub
+        else:
+            self._sub = sub
+        return sub
 
     def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
         if not self.connected or self.full:
@@ -143,6 +152,9 @@ class FakeClient:
         message = Sent(
             _bytes(subject), _bytes(payload, n), _bytes(reply or b""), _bytes(headers or b"")
         )
+        if message.subject.startswith(b"$JS.API.STREAM.INFO."):
+            self._infos.append(message.reply)
+            return True
         self.sent.append(message)
         self.log.append(message)
         return True
@@ -172,6 +184,15 @@ class FakeClient:
 
     def answer(self):
         """Answer the questions, the answers to which are further questions."""
+        while self._infos and not self.deaf:
+            sub = self._answers.pop(self._infos.pop())
+            self.questions.append("$JS.API.STREAM.INFO.S")
+            if not self.no_api and sub.handler:
+                data = json.dumps({"config": self.config}).encode()
+                for at in range(0, len(data), 50):
+                    part = FakeMsg(b"", data[at : at + 50])
+                    part.last = at + 50 >= len(data)
+                    sub.handler(part)
         while self._asked and not self.deaf:
             name, body, handler = self._asked.pop(0)
             self.questions.append(name)
@@ -232,7 +253,9 @@ class FakeClient:
         known = self.stored[max(self._forgotten, len(self.stored) - self.window) :]
         if message.id not in [m.id for m in known]:
             self.stored.append(message)
-        if self.lose_acks:
+        if self.config.get("no_ack"):
+            pass
+        elif self.lose_acks:
             self.lose_acks -= 1
         else:
             self.acknowledge(message)

@@ -16,6 +16,7 @@ from .dedup import Stored, is_usual, refusal  # now, not in the field when they 
 from .spool import is_over, is_refused
 
 _PAUSE_MS = const(1000)  # no more readings behind one that has waited so long
+_NO_ACK_MS = const(500)  # what a stream without acknowledgements has taken is looked for then
 _RETRY_MS = const(1000)  # after a refusal; doubles, up to
 _MAX_RETRY_MS = const(30000)
 _NUMBERS = const(0x3FFFFFFF)
@@ -32,6 +33,12 @@ class JetStreamSender:
         self._ack_ms = ack_ms
         self._age_ms = max(duplicate_window_ms // 2, 1)
         self._stored = Stored(nc, domain, stream, ack_ms, spool.stats)
+        self._ask_ms = ack_ms
+        self._domain = domain
+        self._may_look = stream is None
+        self._config = None  # what the stream says of itself, if that may be asked,
+        self._looked = False  # ... and was, on this connection
+        self._no_ack = False
         self.last_error = None
         self._make_header(device)
         inbox = "%s.%s" % (nc.inbox_prefix, random_hex(22))
@@ -47,7 +54,8 @@ class JetStreamSender:
         self._first = self._count = self._sent = 0
         self._next = 0  # where the one after those sent is
         self._acks = 0  # bit i: the i-th is acknowledged, but an older one is not
-        self._doubtful = 0  # how many were sent without an answer, before
+        self._doubtful = 0  # how many were sent without an answer, before,
+        self._tries = 0  # ... and how often the oldest one
         self._aged = 0  # about how many the stream is to be asked before they are sent again
         self._single = True  # one at a time, until one is acknowledged
         self._ack_at = self._age_at = 0  # deadlines, when there are some
@@ -84,6 +92,8 @@ class JetStreamSender:
 
     def close(self):
         self._inbox.unsubscribe()
+        if self._config is not None:
+            self._config.close()
         mine = b" " + bytes(self._reply[:-9])
         self._nc.no_requeue = tuple([reply for reply in self._nc.no_requeue if reply != mine])
         self._nc.on_refusal = tuple([f for f in self._nc.on_refusal if f is not self._hook])
@@ -116,7 +126,7 @@ class JetStreamSender:
     def reconnected(self):
         """What was on its way is lost, or its acknowledgement is."""
         self._retry_at = None
-        self._accepts = False
+        self._accepts = self._looked = False
         self._again()
         if self._spool.held is not None:
             self._spool.held.reconnected()
@@ -125,6 +135,9 @@ class JetStreamSender:
         """Go on with the oldest reading that is not acknowledged."""
         self._sent = 0
         self._doubtful = self._count
+        self._tries = self._tries + 1 if self._count else 0
+        if self._tries > 1:  # it has been in vain twice
+            self._aged = max(self._aged, self._count)
         self._next = self._spool.source.head
         self._single = True
         self._stored.forget()
@@ -135,6 +148,7 @@ class JetStreamSender:
         A whole window at once: there is no time to see whether the first one is taken.
         """
         self.reconnected()
+        self._looked = True  # (not for a wake)
         self._look_at_age()
         self._single = False
         usual, self._nc = self._nc, nc
@@ -155,6 +169,8 @@ class JetStreamSender:
             self.last_error = _NO_HEADERS
             return
         self._look_at_time()
+        if self._config is not None:
+            self._config.poll()
         if self._spool.held is not None and self._spool.held.poll():
             self._spool.held = None
         while self._may_send() and self._send():
@@ -169,6 +185,8 @@ class JetStreamSender:
             self._retry_at = None
         if self._sent and is_over(self._ack_at, self._ack_ms):
             self._again()
+            if self._no_ack:
+                self._aged = max(self._aged, self._count)
 
     def _may_send(self):
         if self._spool.held is not None and self._spool.held.busy:
@@ -238,6 +256,10 @@ class JetStreamSender:
         """
         if self._spool.held is not None and self._spool.held.holds(self._spool.subject):
             return self._spool.held.move(self, self._sent, None)
+        if not self._looked and self._may_look:
+            self._look()
+        if self._sent < self._doubtful and self._config is not None and self._config.pending:
+            return None  # for how long does the stream recognise it?
         if self._sent < self._aged and not self._acks >> self._sent:
             beyond = self._is_stored()
             if beyond is None:
@@ -251,8 +273,33 @@ class JetStreamSender:
         except ValueError:
             return self._reject()
 
+    def _look(self):
+        """Ask what the stream says of itself."""
+        try:
+            if self._config is None:
+                from .stream import Stream
+
+                self._config = Stream(self._nc, self._domain, self._ask_ms, self._told)
+            self._looked = self._config.look(self._spool.subject)
+        except MemoryError:
+            self._looked = True
+
+    def _told(self, stream):
+        """What the stream says of itself."""
+        self._no_ack = stream.no_ack
+        self._ack_ms = min(_NO_ACK_MS, self._ask_ms) if stream.no_ack else self._ask_ms
+        if stream.window_ms is not None:
+            self._age_ms = max(stream.window_ms // 2, 1)
+        if stream.no_ack or stream.sealed:
+            self.last_error = Error(
+                "stream %s %s"
+                % (stream.name, "is sealed" if stream.sealed else "acknowledges nothing (no_ack)")
+            )
+
     def _count_stored(self, beyond):
         """A reading is in the stream; or it was lost, from one window with the last one there."""
+        if self._no_ack:
+            self._single = False
         if 0 < beyond < self._window:
             self._spool.stats.unconfirmed += 1
         else:
@@ -318,6 +365,8 @@ class JetStreamSender:
             if not self._acks >> i & 1 and is_refused(error, source.subject(at)):
                 self._refused(i, error)
                 return
+        if self._config is not None:
+            self._config.refused(error)
         if self._spool.held is not None:
             self._spool.held.refused(error)
 
@@ -344,6 +393,7 @@ class JetStreamSender:
         """The oldest reading is done."""
         self._spool.pop()
         self._forget(1)
+        self._tries = 0
         now = utime.ticks_ms()
         self._ack_at = utime.ticks_add(now, self._ack_ms)
         self._age_at = utime.ticks_add(now, self._age_ms)
