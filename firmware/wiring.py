@@ -129,12 +129,9 @@ def needed(config, asks_names=False):
     names += ("nuid", "outbox.spool", "outbox.flashlog", "outbox", "msg_extras")
     if config.outbox == "none":
         return names + ("outbox.core_sender",)
-    names += ("outbox.dedup",)
-    if unats.__file__.endswith(".py"):  # it could not be compiled any more when it is needed
-        names += ("outbox.heldspool", "outbox.held")
+    names += ("outbox.dedup", "outbox.jetstream_sender", "request")
     if config.stream is None and config.sleep_ms is None:
         names += ("outbox.stream",)
-    names += ("outbox.jetstream_sender", "request")
     return names if config.sleep_ms is None else names + ("outbox.pipelined",)
 
 

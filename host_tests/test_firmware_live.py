@@ -150,7 +150,7 @@ def test_a_missing_stream_is_told_and_readings_are_kept_until_it_is_there(
         errors = peer.subscribe("devices.b.error")
         board = start_board(server, period_s=0.5, outbox="stream")
         error = json.loads(errors.get(timeout=PATIENCE_S).data)
-    assert "no stream takes sensors.b.temp" in error["outbox"]
+    assert "no stream takes" in error["outbox"]
     assert "readings are not accepted: NoResponders" in board.tail()
     told = info(server)
     assert "NoResponders" in told["outbox"]["error"]

@@ -6,6 +6,7 @@ import os
 import random
 
 import unats
+from fake_stream import Sent
 from outboxes import WithClient
 
 BAD, GOOD, OTHER = "s.bad", "s.good", "s.other"
@@ -438,6 +439,56 @@ class Random(Case):
     def test_in_little_flash(self):
         block = max(os.statvfs("/tmp")[0], 512)
         self.runs(15, True, ring=bytearray(128), max_payload=30, flash_size=5 * block)
+
+
+class Duplicates(Case):
+    """The stream takes one for a duplicate that was never sent."""
+
+    def take_id(self, subject, text, n=2):
+        """The id of the outbox's n-th reading is taken, by this message."""
+        self.begin(window=1)
+        self.nc.up()
+        self.give(BAD, b"b0")
+        self.turns(2)
+        headers = self.nc.log[0].headers.replace(b"-00000001", b"-%08x" % n)
+        self.nc.stored.append(Sent(subject.encode(), text, b"", headers))
+
+    def test_by_another_message(self):
+        for subject, text in ((BAD, b"other"), (OTHER, b"b1")):
+            self.begin_again()
+            self.take_id(subject, text)
+            self.give(BAD, b"b1", b"b2")
+            self.give(GOOD, b"g0")
+            self.turns(20)
+            self.assertEqual(self.stored(GOOD), [b"g0"])
+            self.turns(50, 200)
+            mine = [m for m in self.stored(BAD) if m != b"other"]
+            self.assertEqual(mine, data("b", 0, 1, 2))
+            self.assertEqual((len(self.box), self.box.stats.acked), (0, 4))
+            self.assertTrue("taken" in str(self.box.last_error))
+
+    def test_by_itself(self):
+        self.take_id(BAD, b"b1")
+        self.give(BAD, b"b1", b"b2")
+        self.turns(50, 200)
+        self.assertEqual(self.stored(BAD), data("b", 0, 1, 2))
+        self.assertEqual((self.box.stats.acked, self.box.stats.unverified), (3, 0))
+
+    def test_where_it_can_not_be_looked_into(self):
+        self.take_id(OTHER, b"other")
+        self.nc.no_api = True
+        self.give(BAD, b"b1")
+        self.turns(50, 200)
+        self.assertEqual((self.box.stats.acked, self.box.stats.unverified), (2, 1))
+
+    def test_one_that_was_sent_before_is_one(self):
+        self.begin(ack_ms=1000)
+        self.nc.up()
+        self.nc.lose_acks = 1
+        self.give(BAD, b"b0")
+        self.turns(20, 200)
+        self.assertEqual((self.stored(BAD), self.box.stats.acked), ([b"b0"], 1))
+        self.assertEqual(self.nc.questions, [])
 
 
 class Unknown(Case):

@@ -250,26 +250,38 @@ class FakeClient:
             f(error)
 
     def _store(self, message):
-        known = self.stored[max(self._forgotten, len(self.stored) - self.window) :]
-        if message.id not in [m.id for m in known]:
+        first = max(self._forgotten, len(self.stored) - self.window)
+        known = [m.id for m in self.stored]
+        answer = None
+        if message.id in known[first:]:
+            seq = first + known[first:].index(message.id) + 1
+            answer = b'{"stream":"S","seq":%d,"duplicate":true}' % seq
+        else:
             self.stored.append(message)
         if self.config.get("no_ack"):
             pass
         elif self.lose_acks:
             self.lose_acks -= 1
         else:
-            self.acknowledge(message)
+            self.acknowledge(message, answer)
 
     def _answer(self, name, body):
         if name == "$JS.API.STREAM.NAMES":
             return b'{"total":1,"streams":["S"]}'
-        found = [m for m in self.stored if m.subject == body["last_by_subj"].encode()]
+        if "seq" in body:
+            found = self.stored[body["seq"] - 1 : body["seq"]]
+        else:
+            found = [m for m in self.stored if m.subject == body["last_by_subj"].encode()]
         if not found:
             return b'{"error":{"code":404,"err_code":10037,"description":"no message found"}}'
         from binascii import b2a_base64
 
-        headers = bytes(b2a_base64(found[-1].headers)).strip().decode()
-        return json.dumps({"message": {"hdrs": headers}}).encode()
+        headers, data = [
+            bytes(b2a_base64(part)).strip().decode()
+            for part in (found[-1].headers, found[-1].data)
+        ]
+        message = {"hdrs": headers, "subject": found[-1].subject.decode(), "data": data}
+        return json.dumps({"message": message}).encode()
 
     def texts(self):
         """The payloads in the stream."""

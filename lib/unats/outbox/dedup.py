@@ -22,7 +22,7 @@ class Stored:
     def __init__(self, nc, domain, stream, timeout_ms, stats):
         self._nc = nc
         self._stream = stream
-        self._js = JetStream(nc, domain)
+        self.js = JetStream(nc, domain)
         self._timeout_ms = timeout_ms
         self._stats = stats
         self._last = {}  # None: it is being asked for
@@ -76,7 +76,7 @@ class Stored:
         answers[subject] = None
         self._until = utime.ticks_add(utime.ticks_ms(), 2 * self._timeout_ms)
         self._oversize = self._nc.stats.oversize
-        if not self._js.last_id(subject.decode(), answer, self._timeout_ms, self._stream):
+        if not self.js.last_id(subject.decode(), answer, self._timeout_ms, self._stream):
             del answers[subject]
 
     def _may_come_yet(self, error):
@@ -90,18 +90,19 @@ class Stored:
 
 
 def refusal(msg):
-    """The error that the answer to a publication is; None: it is a PubAck; False: it is not
-    JetStream's, but of somebody who has subscribed to readings. Allocates.
+    """The error that the answer to a publication is; None: it is a PubAck, or a `PubAck`: of a
+    duplicate; False: it is not JetStream's, but of somebody who has subscribed to readings.
+    Allocates.
     """
     if not msg.size:
         return msg.status == 503 and NoResponders("no stream takes this subject")
     try:
-        result(msg, PubAck)
+        ack = result(msg, PubAck)
+        return ack if ack.duplicate else None
     except JetStreamError as e:
         return e
     except Error:
         return False
-    return None
 
 
 def is_usual(msg):

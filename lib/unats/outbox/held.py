@@ -22,8 +22,8 @@ from unats.errors import Error, NoResponders, Timeout
 from unats.jetstream import JetStreamError
 from unats.nuid import write_hex
 
-from .dedup import is_usual, refusal
-from .heldspool import ID, MORE, HeldSpool
+from .dedup import PubAck, is_usual, refusal
+from .heldspool import ID, MORE, NUMBER, HeldSpool
 from .spool import is_over, is_refused
 
 _TOO_LARGE = const(10054)  # JetStream's err_code for a message over the stream's max_msg_size
@@ -31,7 +31,6 @@ _SUBJECTS = const(16)
 _NUMBERS = const(0xFFFFFFF)
 _RETRY_MS = const(1000)  # doubles, up to
 _MAX_RETRY_MS = const(30000)
-_NUMBER = const(15)  # bytes of an id, its last ones, that grow from reading to reading
 
 
 class _Reading:
@@ -101,6 +100,10 @@ class Held:
         doubt = i < (sender._count if error is None else sender._doubtful)
         return self._take(spool.subject, payload, sender._id(), doubt, error) or None
 
+    def keep(self, subject, payload, id):
+        """Take a reading of a new id; False: it has to wait where it is."""
+        return self._take(subject, payload, id, False, None)
+
     def _take(self, subject, payload, id, doubt, error):
         """Take a reading; False: it has to wait where it is."""
         good = self.accepts
@@ -111,7 +114,7 @@ class Held:
             return good
         taken = self.spool.keep(subject, _text(payload, id, doubt), good)
         if taken:
-            self._last[subject] = id[-_NUMBER:]
+            self._last[subject] = id[-NUMBER:]
         self._forget()
         if taken and subject not in self._subjects:
             self._subjects[subject] = _Reading(subject, id, payload, doubt, error)
@@ -239,7 +242,7 @@ class Held:
             self._rotate(subject, text)
         elif self._taken.get(subject) == id:
             self._taken.pop(subject)
-            self._last[subject] = id[-_NUMBER:]
+            self._last[subject] = id[-NUMBER:]
             self._stats.acked += 1
             spool.pop()
         else:
@@ -251,11 +254,11 @@ class Held:
         """Whether that reading, or a later one of the subject, was here already: a power cut can
         leave one in two places.
         """
-        return id[-_NUMBER:] <= self._last.get(subject, b"")
+        return id[-NUMBER:] <= self._last.get(subject, b"")
 
     def _rotate(self, subject, text):
         """The oldest reading goes to the end."""
-        self._last[subject] = text[-_NUMBER - 1 : -1]
+        self._last[subject] = text[-NUMBER - 1 : -1]
         spool = self.spool
         if spool.log is None:  # which makes its room
             spool.pop()
@@ -273,7 +276,7 @@ class Held:
         """A message that may be the acknowledgement."""
         if self._sent is not None and msg.token_equals(self._token_at, self._token):
             error = None if is_usual(msg) else refusal(msg)
-            if error is None:
+            if error is None or isinstance(error, PubAck):
                 self.accepts = True
                 self._stored.took(self._sent.subject, self._sent.id)
                 self._accepted(False)
@@ -289,7 +292,7 @@ class Held:
         """The stream has what was sent; doubt: or only what was put after that."""
         reading, self._sent = self._sent, None
         if self.busy:
-            self._last[reading.subject] = reading.id[-_NUMBER:]
+            self._last[reading.subject] = reading.id[-NUMBER:]
             self._stats.acked += not doubt
             self._stats.unconfirmed += doubt
             self.spool.pop()

@@ -7,6 +7,7 @@ from .ring import HEADER
 from .spool import OLDEST, REFUSE, Spool
 
 ID = const(21)  # bytes of a message id, behind the device's name: see jetstream_sender.py
+NUMBER = const(15)  # ... the last ones of which grow from reading to reading
 MORE = const(22)  # what stands behind a payload: such an id, and a digit
 _NUMBERS = const(0xFFFFFFF)
 _HALF = const(0x8000000)

@@ -12,7 +12,7 @@ from micropython import const
 from unats.errors import Error
 from unats.nuid import random_hex, write_hex
 
-from .dedup import Stored, is_usual, refusal  # now, not in the field when they are needed
+from .dedup import PubAck, Stored, is_usual, refusal  # now, not in the field when they are needed
 from .spool import is_over, is_refused
 
 _PAUSE_MS = const(1000)  # no more readings behind one that has waited so long
@@ -332,6 +332,11 @@ class JetStreamSender:
                 self._spool.held.answered(msg)
             return
         error = None if is_usual(msg) else refusal(msg)
+        if isinstance(error, PubAck):
+            if i >= self._doubtful and i >= self._aged:
+                self._look_into(i, error)
+                return
+            error = None
         if error is None:
             self._single = False
             self._retry_ms = 0
@@ -340,6 +345,12 @@ class JetStreamSender:
             self._settle(i)
         elif error:
             self._refused(i, error)
+
+    def _look_into(self, i, ack):
+        """The stream takes one for a duplicate that was never sent before."""
+        from .duplicate import look_into
+
+        look_into(self, i, ack)
 
     def accepted(self):
         """The stream takes readings on this connection."""
