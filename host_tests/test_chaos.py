@@ -5,7 +5,9 @@ again, and the links between them have every fault that support/chaos.py knows. 
 promised (see `unats.outbox`) once `put` has returned True if its board is not killed, and once
 `sync` has if it is. Every promised reading must be in the board's stream once, in the order of
 putting, and nothing else but readings that were put when a board was killed; and the heap of a
-board that was not must not grow.
+board that was not must not grow. Now and then a board's stream takes only a part of its subjects,
+or none, or is full: then readings are refused, and the order is that of each subject. At any
+instant what became of a board's readings adds up to what it put.
 
 What breaks comes from a number that is printed; UNATS_SEED=number repeats it.
 """
@@ -39,13 +41,26 @@ def _make_streams(url, boards, replicas):
     with Peer(url) as peer:
         js = peer.nc.jetstream()
         for board in boards:
-            config = StreamConfig(
-                name=board.name.upper(),
-                subjects=["chaos.%s.*" % board.name],
-                num_replicas=replicas,
-                duplicate_window=board.duplicate_window_s,
-            )
+            config = _config(board, replicas)
             _try_often(lambda: peer.run(js.add_stream(config)))
+
+
+def _config(board, replicas, what=None, messages=0):
+    """A board's stream, or what is left of it in trouble; messages: how many it holds."""
+    subjects = {"one subject less": ["chaos.%s.1", "chaos.%s.2"], "no subject": ["nobodys.%s"]}
+    return StreamConfig(
+        name=board.name.upper(),
+        subjects=[text % board.name for text in subjects.get(what, ["chaos.%s.*"])],
+        num_replicas=replicas,
+        duplicate_window=board.duplicate_window_s,
+        max_msgs=messages + 5 if what == "full" else -1,
+        discard="new" if what == "full" else "old",
+    )
+
+
+async def _update(js, board, replicas, what):
+    info = await js.stream_info(board.name.upper())
+    await js.update_stream(_config(board, replicas, what, info.state.messages))
 
 
 def _try_often(action):
@@ -53,7 +68,7 @@ def _try_often(action):
     while True:
         try:
             return action()
-        except NatsError:
+        except (NatsError, OSError, TimeoutError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
@@ -79,9 +94,17 @@ async def _read(js, name):
     return found
 
 
-def _go_through(seed, boards, servers, kills, folder, replicas):
+def _go_through(seed, boards, servers, kills, folder, replicas, troubles):
+    def trouble(board, what):
+        def update():
+            urls = [server.url for server in servers]
+            with Peer(urls, connect_timeout=1, max_reconnect_attempts=1) as peer:
+                peer.run(_update(peer.nc.jetstream(), board, replicas, what))
+
+        _try_often(update)
+
     _make_streams(servers[0].url, boards, replicas)
-    storm = Storm(seed, boards, servers, kills, folder)
+    storm = Storm(seed, boards, servers, kills, folder, troubles, trouble)
     start = time.monotonic()
     storm.run()
     figures = storm.check(_stored(servers[0].url, boards))
@@ -117,7 +140,7 @@ def _boards(readings, kills, faults, **options):
 def test_chaos_with_one_server(seed, tmp_path):
     boards = _boards(800, kills=4, faults=20)
     with NatsServer(jetstream=True) as server:
-        figures = _go_through(seed, boards, [server], 16, tmp_path, replicas=1)
+        figures = _go_through(seed, boards, [server], 16, tmp_path, replicas=1, troubles=6)
     _check(figures, 3200, 16, 80, 12)
 
 
@@ -125,7 +148,7 @@ def test_chaos_with_a_cluster(seed, tmp_path):
     """`window=1`, as `unats.outbox` has it for clusters."""
     boards = _boards(300, kills=2, faults=10, window=1)[:3]
     with Cluster() as cluster:
-        figures = _go_through(seed, boards, cluster.servers, 6, tmp_path, replicas=3)
+        figures = _go_through(seed, boards, cluster.servers, 6, tmp_path, 3, troubles=3)
     _check(figures, 900, 6, 30, 4)
 
 
@@ -133,7 +156,7 @@ def test_chaos_with_a_cluster(seed, tmp_path):
 def test_long_chaos_with_one_server(seed, tmp_path):
     boards = _boards(5000, kills=20, faults=60)
     with NatsServer(jetstream=True) as server:
-        figures = _go_through(seed, boards, [server], 100, tmp_path, replicas=1)
+        figures = _go_through(seed, boards, [server], 100, tmp_path, replicas=1, troubles=60)
     _check(figures, 20000, 100, 240, 60)
 
 
@@ -141,5 +164,5 @@ def test_long_chaos_with_one_server(seed, tmp_path):
 def test_long_chaos_with_a_cluster(seed, tmp_path):
     boards = _boards(5000, kills=20, faults=60, window=1)
     with Cluster() as cluster:
-        figures = _go_through(seed, boards, cluster.servers, 100, tmp_path, replicas=3)
+        figures = _go_through(seed, boards, cluster.servers, 100, tmp_path, 3, troubles=60)
     _check(figures, 20000, 100, 240, 60)

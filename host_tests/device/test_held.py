@@ -176,6 +176,38 @@ class Others(Case):
         self.turns(50, 500)
         self.assertEqual((self.stored(BAD), len(self.box)), ([b"b0"], 0))
 
+    def test_one_that_was_stored_without_an_answer_in_a_stream_that_is_away_now(self):
+        self.begin(ack_ms=1000)
+        self.nc.window = 0
+        self.nc.lose_acks = 1
+        self.nc.up()
+        self.give(BAD, b"b0")
+        self.turns(1)
+        self.refuse("no responders", BAD)
+        self.turns(50, 200)
+        self.assertEqual(len(self.box), 1)
+        self.refuse(None, BAD)
+        self.turns(50, 500)
+        self.assertEqual((self.stored(BAD), len(self.box)), ([b"b0"], 0))
+
+    def test_what_was_sent_with_it_does_not_look_younger_when_it_is_held(self):
+        self.begin(ack_ms=1500, duplicate_window_ms=4000)
+        self.nc.window = 0
+        self.nc.up()
+        self.give(GOOD, b"g0")
+        self.turns(1)
+        self.give(BAD, b"b0")
+        self.give(GOOD, b"g1")
+        self.box.poll()
+        bad, good = self.nc.sent
+        self.nc.sent = []
+        self.nc.stored.append(good)  # and no answer comes
+        self.clock.sleep_ms(1400)
+        self.refuse("no responders", BAD)
+        self.nc.acknowledge(bad, b"", 503)
+        self.turns(50, 200)
+        self.assertEqual(self.stored(GOOD), data("g", 0, 1))
+
     def test_connections_that_get_lost(self):
         for turns in range(1, 12):
             self.begin_again()

@@ -231,7 +231,8 @@ class Api(WithServer):
             self.last_id(names, {"message": {"seq": 1, "hdrs": hdrs}}), (b"dev-7", None)
         )
         self.assertEqual(self.last_id(names, {"message": {"seq": 1}}), (b"", None))
-        self.assertEqual(self.last_id({"streams": None}), (b"", None))
+        found, error = self.last_id({"streams": None})
+        self.assertEqual((found, error.err_code), (b"", 10059))
         none = {"error": {"code": 404, "err_code": 10037, "description": "no message found"}}
         self.assertEqual(self.last_id(names, none), (b"", None))
 

@@ -39,6 +39,9 @@ _FAULTS = (
 )
 
 
+TROUBLES = "one subject less", "no subject", "full"
+
+
 class Stuck(AssertionError):
     """The boards do not get on; what they and the servers said last."""
 
@@ -239,12 +242,15 @@ class Link(Proxy):
 
 class Storm:
     """Boards that go through it all. `servers`: NatsServers, all of one cluster; `kills`: of
-    servers.
+    servers; `troubles`: how often a stream takes only a part for a while, by
+    trouble(board, what), with what of TROUBLES, or None: it is as before.
     """
 
-    def __init__(self, seed, boards, servers, kills, folder):
+    def __init__(self, seed, boards, servers, kills, folder, troubles, trouble):
         self.seed, self.boards, self.servers, self.kills = seed, boards, servers, kills
         self.folder = folder
+        self.troubles, self._trouble = dict.fromkeys(TROUBLES, 0), trouble
+        self._planned_troubles = troubles
         self.goal = sum(board.goal for board in boards)
         self.server_kills = self.board_kills = 0
         self.faults = dict.fromkeys(_FAULTS, 0)
@@ -269,6 +275,7 @@ class Storm:
                 self._act(self._break_links, board)
                 self._act(self._kill_board, board)
             self._act(self._kill_servers)
+            self._act(self._trouble_streams)
             self._wait()
         if self._failures:
             raise self._failures[0]
@@ -397,6 +404,19 @@ class Storm:
             for server in victims:
                 server.start()
 
+    def _trouble_streams(self, rng):
+        """One board's at a time; it is as before after a while."""
+        left = []
+        for k in range(self._planned_troubles):
+            left = left or rng.sample(TROUBLES, len(TROUBLES))
+            what, board, pause = left.pop(), rng.choice(self.boards), rng.uniform(0.3, 2)
+            if not self._until(lambda: self.put, self.goal, k, self._planned_troubles):
+                return
+            self._trouble(board, what)
+            self._stop.wait(pause)
+            self._trouble(board, None)
+            self.troubles[what] += 1
+
     # What must be
 
     def check(self, messages):
@@ -430,6 +450,8 @@ class Storm:
             "server kills": self.server_kills,
             "link faults": sum(self.faults.values()),
             "board kills": self.board_kills,
+            "streams in trouble": sum(self.troubles.values()),
+            "rejected": sum(f[4] for f in figures),
             "sent again": sum(f[1] for f in figures),
             "unverified": sum(f[5] for f in figures),
             "reconnects": sum(f[6] for f in figures),

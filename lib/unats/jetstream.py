@@ -19,6 +19,8 @@ import json
 from .checks import check_subject
 from .errors import Error, NoResponders, NotConnected, Timeout
 
+NO_STREAM = 10059  # JetStream's err_code for "stream not found"
+
 
 def _field(fields, name, default):
     """What is there, if it is of the default's kind."""
@@ -91,7 +93,8 @@ class JetStream:
         """Ask for the `Nats-Msg-Id` of the last message that a stream holds on the subject.
 
         handler(id, error) is called with bytes, which are empty if there is no such message or it
-        has no id. Returns False if it could not be queued.
+        has no id. JetStreamError, err_code 10059: no stream takes the subject now. Returns False
+        if it could not be queued.
         stream: its name. Then there is one question only, `DIRECT.GET.<stream>.<subject>`
         (ADR-31), which permissions can allow for single subjects; the stream must have
         `allow_direct`. If it is replicated, a server may answer that is a moment behind.
@@ -180,6 +183,9 @@ class _LastId:
     def _on_names(self, answer, error):
         names = answer.get("streams") if answer else None
         if not names:
+            if answer and "streams" in answer:
+                text = "no stream takes " + self._subject
+                error = JetStreamError({"code": 404, "err_code": NO_STREAM, "description": text})
             self._handler(b"", error)
             return
         if not isinstance(names, list) or not isinstance(names[0], str):

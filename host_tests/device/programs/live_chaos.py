@@ -80,6 +80,8 @@ class Board:
             ack_ms=1000,
         )
 
+        self.found = len(self.outbox)  # readings of earlier lives
+
     def run(self):
         while not self.is_at_end():
             if self.n >= self.looked + _LOOK:
@@ -112,7 +114,18 @@ class Board:
 
     def turn(self, ms):
         self.nc.poll(ms)
+        self.check()
         self.outbox.poll()
+        self.check()
+
+    def check(self):
+        """What became of the readings adds up to what was put; after a power cut some may have
+        been in two places.
+        """
+        s = self.outbox.stats
+        done = s.acked + s.dropped + s.rejected + s.unconfirmed + s.damaged + len(self.outbox)
+        if done > self.found + self.n or (not self.found and done != self.n):
+            say("sum %d of %d and %d" % (done, self.found, self.n))
 
     def put(self):
         self.n += 1

@@ -267,6 +267,8 @@ class FakeClient:
 
     def _answer(self, name, body):
         if name == "$JS.API.STREAM.NAMES":
+            if self.refusals.get(body["subject"].encode()) == "no responders":
+                return b'{"total":0,"streams":null}'
             return b'{"total":1,"streams":["S"]}'
         if "seq" in body:
             found = self.stored[body["seq"] - 1 : body["seq"]]

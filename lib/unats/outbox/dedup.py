@@ -9,7 +9,7 @@ import utime
 from micropython import const
 
 from unats.errors import Error, NoResponders, NotConnected, Timeout
-from unats.jetstream import JetStream, JetStreamError, PubAck, result
+from unats.jetstream import NO_STREAM, JetStream, JetStreamError, PubAck, result
 
 from .spool import is_over
 
@@ -25,7 +25,7 @@ class Stored:
         self.js = JetStream(nc, domain)
         self._timeout_ms = timeout_ms
         self._stats = stats
-        self._last = {}  # None: it is being asked for
+        self._last = {}  # None: it is being asked for; False: no stream takes the subject now
         self._until = 0  # when the answer to the last question is not waited for any more
         self._tries = 0
         self._oversize = 0  # messages too large for the client, before the last question
@@ -49,17 +49,17 @@ class Stored:
             if is_over(self._until, 2 * self._timeout_ms):  # its handler ran out of memory
                 self.forget()
             return None
-        if len(last) != len(id) or last[:-8] != id[:-8] or last < id:
+        if not last or len(last) != len(id) or last[:-8] != id[:-8] or last < id:
             return -1
         return int(last[-8:], 16) - int(id[-8:], 16)
 
     def last(self, subject):
-        """The last id on the subject, if `has` has found out; or empty, or None."""
+        """The last id on the subject, if `has` has found out; False: no stream takes it now."""
         return self._last.get(subject)
 
     def took(self, subject, id):
         """The stream has taken the message meanwhile."""
-        if self._last.get(subject) is not None:
+        if self._last.get(subject):
             self._last[subject] = id
 
     def _ask(self, subject):
@@ -70,7 +70,9 @@ class Stored:
                 del answers[subject]
                 return
             answers[subject] = last or b""
-            if error is not None:
+            if getattr(error, "err_code", 0) == NO_STREAM:
+                answers[subject] = False
+            elif error is not None:
                 self._stats.unverified += 1
 
         answers[subject] = None

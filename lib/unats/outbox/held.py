@@ -175,7 +175,11 @@ class Held:
             if is_over(reading.at, reading.wait_ms):
                 self._try(reading)
                 return False
-        return not self._subjects and not len(self.spool)
+        if self._subjects or len(self.spool):
+            return False
+        if self.spool.log is not None:
+            self.spool.log.beside.beside = None
+        return True
 
     def _end(self):
         """All has gone by: what the stream has taken and was not here had been given up."""
@@ -194,6 +198,12 @@ class Held:
         beyond = self._stored.has(reading.subject, reading.id) if reading.doubt else -1
         if beyond is None:
             return False
+        if reading.doubt and self._stored.last(reading.subject) is False:
+            # It may be in a stream that will take the subject again.
+            self._stored.forget()
+            self._sent = reading
+            self._refused(NoResponders("no stream takes %s" % reading.subject.decode()))
+            return True
         if (
             beyond < 0
             and reading.doubt

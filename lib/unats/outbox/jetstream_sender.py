@@ -9,7 +9,7 @@ are made once; only digits in them change.
 import utime
 from micropython import const
 
-from unats.errors import Error
+from unats.errors import Error, NoResponders
 from unats.nuid import random_hex, write_hex
 
 from .dedup import PubAck, Stored, is_usual, refusal  # now, not in the field when they are needed
@@ -267,6 +267,8 @@ class JetStreamSender:
             if beyond >= 0:
                 self._count_stored(beyond)
                 return True
+            if self._stored.last(self._spool.subject) is False and self._sent < self._doubtful:
+                return self._wait_for_stream()
         try:
             if self._queue():
                 return self._queued()
@@ -295,6 +297,11 @@ class JetStreamSender:
                 "stream %s %s"
                 % (stream.name, "is sealed" if stream.sealed else "acknowledges nothing (no_ack)")
             )
+
+    def _wait_for_stream(self):
+        """A reading may be in a stream that does not take its subject at the moment."""
+        self._stored.forget()
+        self._refused(self._sent, NoResponders("no stream takes this subject"))
 
     def _count_stored(self, beyond):
         """A reading is in the stream; or it was lost, from one window with the last one there."""
@@ -405,6 +412,4 @@ class JetStreamSender:
         self._spool.pop()
         self._forget(1)
         self._tries = 0
-        now = utime.ticks_ms()
-        self._ack_at = utime.ticks_add(now, self._ack_ms)
-        self._age_at = utime.ticks_add(now, self._age_ms)
+        self._ack_at = utime.ticks_add(utime.ticks_ms(), self._ack_ms)
