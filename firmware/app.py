@@ -35,6 +35,7 @@ from boards import machine_name
 
 _TURN_MS = const(250)  # longest time in one turn
 _START_AGAIN_MS = const(10000)
+_WELL_MS = const(300000)
 _GIVE_UP_MS = const(5000)  # with the longest turn less than any watchdog has
 _PAYLOAD_SIZE = const(96)
 _COMMAND_SIZE = const(64)  # bytes; nothing longer is one
@@ -92,7 +93,10 @@ class App:
         self.client = client
         self.outbox = outbox
         self.time = None  # an ntp.Ntp, where connecting needs the clock to be set
-        self.failure = None  # what ended the application before, text, until it has been told
+        # What ended the application before, text, until it has been told and all has gone well for
+        # a while; empty: it was told by an earlier start.
+        self.failure = None
+        self._well_at = None  # when that while is over
         self.board = board
         self.device = device
         self.unsent = 0
@@ -175,6 +179,8 @@ class App:
             self._serve()
             self._measure()
             self._send()
+            if self._well_at is not None:
+                self._look_at_failure()
             self.board.feed()
             self._failing = None
         if self._fault.error is not None:
@@ -264,22 +270,38 @@ class App:
             "connections": self.connections,
             "disconnected": self.disconnected,
         }
-        if self.failure is not None:
+        if self.failure:
             hello["failure"] = self.failure
         if not self.client.publish(self._subject("hello"), json.dumps(hello)):
             return
         self._announce = False
         if self.failure is not None:
-            self._failure_told()
+            self.failure_told()
         self.say("connected")
         if self._due is None:
             self._due = self._clock.ticks_ms()
 
-    def _failure_told(self):
+    def failure_told(self):
+        """It is not told again; a board that fails soon after this waits longer all the same."""
         import failure
 
         self.failure = None
-        failure.forget()
+        failure.told()
+        self._well_at = self._clock.ticks_add(self._clock.ticks_ms(), _WELL_MS)
+
+    def _look_at_failure(self):
+        if self._clock.ticks_diff(self._clock.ticks_ms(), self._well_at) >= 0:
+            self.went_well()
+
+    def went_well(self):
+        """All has gone well for a while: the next failure is the first one. One that was not told
+        yet is kept.
+        """
+        if self._well_at is not None or self.failure == "":
+            import failure
+
+            self._well_at = self.failure = None
+            failure.forget()
 
     # Readings
 

@@ -1,4 +1,5 @@
-"""What ended the application, kept over the reset until it has been told in a `hello`.
+"""What ended the application, kept over the reset until it has been told in a `hello`; and for how
+many times in a row, until the application has run well for five minutes.
 
 In the file PATH: how many times in a row it happened, and the last one's kind and text, of at most
 120 characters. What may be a secret of the settings is left out. Where the file cannot be written
@@ -36,17 +37,27 @@ def keep(error):
 
 
 def kept():
-    """Return what is kept, text for people; None if there is nothing."""
+    """Return what is kept, text for people; empty: it has been told; None: there is nothing."""
     count, text = _read()
     return "%s (%d times)" % (text, count) if text and count > 1 else text
 
 
+def told():
+    """It has been told; how often there was one in a row is still kept."""
+    count, _ = _read()
+    try:
+        with open(PATH, "w") as file:
+            file.write("%d\n" % count)
+    except OSError:
+        pass  # it is told once more after the next start
+
+
 def forget():
-    """It has been told."""
+    """The application has run well for a while."""
     try:
         os.remove(PATH)
     except OSError:
-        pass  # it is not there, or is told once more after the next start
+        pass  # it is not there
 
 
 def text_of(error):

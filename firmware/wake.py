@@ -97,13 +97,14 @@ class Wake:
         if not client.connected:
             self._app.keep_started()
         client.poll(_TURN_MS)
-        if self._app.failure is not None and client.connected:
+        if self._app.failure and client.connected:
             self._app.hello()
             client.flush(_FLUSH_MS)  # it may be asleep in the next moment
         return self._outbox.flush(0)
 
     def _keep(self):
         """Put what was not confirmed into flash."""
+        self._app.went_well()
         kept = self._outbox.sync()
         stats = self._outbox.stats
         text = "%d readings are confirmed, %d wait in %s; sleeps for %d s"

@@ -177,7 +177,7 @@ def test_a_board_that_fails_at_its_start_comes_back_and_tells_why(
         board.start()
         hello = json.loads(hellos.get(timeout=PATIENCE_S).data)
     assert hello["failure"].startswith("OSError: ") and "EISDIR" in hello["failure"]
-    eventually(lambda: not (tmp_path / "failure.txt").exists())
+    eventually(lambda: (tmp_path / "failure.txt").read_text() == "1\n")  # told, and counted
 
 
 def test_a_board_without_enough_memory_tries_again_and_tells_why(

@@ -275,7 +275,7 @@ class Hello(AppTest):
         self.assertEqual(len(self.hellos()), 1)
         self.assertEqual(self.client.published[0][0], "devices.dev.hello")
 
-    def test_what_failed_before_is_told_once_and_forgotten(self):
+    def test_what_failed_before_is_told_once_and_forgotten_after_five_good_minutes(self):
         scratch = Scratch()
         try:
             failure.keep(MemoryError("x"))
@@ -286,13 +286,31 @@ class Hello(AppTest):
             self.assertEqual(failure.kept(), "MemoryError: x")
             self.client.publish = publish
             self.run_for(600)
-            self.assertIsNone(failure.kept())
+            self.assertEqual(failure.kept(), "")
             self.client.lose()
             self.run_for(600)
+            self.assertEqual(failure.keep(MemoryError("y")), 10)  # s: the second one in a row
+            self.run_for(300000)
+            self.assertIsNone(failure.kept())
+            self.assertEqual(failure.keep(MemoryError("z")), 5)
         finally:
             scratch.leave()
         told = [hello.get("failure") for hello in self.hellos()]
         self.assertEqual(told, ["MemoryError: x", None])
+
+    def test_one_that_was_told_by_an_earlier_start_is_not_told_again(self):
+        scratch = Scratch()
+        try:
+            failure.keep(MemoryError("x"))
+            failure.told()
+            self.app.failure = failure.kept()
+            self.run_for(600)
+            self.assertEqual(failure.kept(), "")
+            self.run_for(300000)
+            self.assertIsNone(failure.kept())
+        finally:
+            scratch.leave()
+        self.assertEqual([hello.get("failure") for hello in self.hellos()], [None])
 
     def test_it_comes_before_the_first_reading(self):
         self.run_for(600)

@@ -33,9 +33,17 @@ class Failure(unittest.TestCase):
         failure.keep(OSError(5, "EIO"))
         self.assertTrue(failure.kept().startswith("OSError: "), failure.kept())
         self.assertIn("EIO", failure.kept())
+        failure.told()
+        self.assertEqual(failure.kept(), "")
         failure.forget()
         self.assertIsNone(failure.kept())
         failure.forget()
+
+    def test_one_that_was_told_counts_all_the_same(self):
+        failure.keep(OSError(5))
+        failure.told()
+        self.assertEqual(failure.keep(OSError(6)), 10)
+        self.assertIn("(2 times)", failure.kept())
 
     def test_one_without_text(self):
         failure.keep(MemoryError())
