@@ -731,9 +731,24 @@ class BeyondTheDuplicateWindow(WithClient):
             self.nc.stored = []
             self.nc.no_api = gone is None
             self.nc.up()
-            self.run_until_empty(outbox)
+            self.run_until_empty(outbox, 4000)
             self.check_stored(*range(1, 8))
             self.assertEqual(outbox.stats.unverified > 0, self.nc.no_api)
+
+    def test_a_server_that_has_just_started_is_asked_again(self):
+        outbox = self.lost_acks(stream="S")
+        for _ in range(70):
+            self.clock.sleep_ms(1000)
+            outbox.poll()
+        self.nc.forget_ids()
+        self.nc.no_api = True
+        self.nc.up()
+        outbox.poll()
+        self.nc.answer()
+        self.nc.no_api = False
+        self.run_until_empty(outbox, 4000)
+        self.check_stored(*range(8))
+        self.assertEqual(outbox.stats.unverified, 0)
 
     def test_later_the_stream_is_asked_once_for_each_subject(self):
         outbox = self.lost_acks()

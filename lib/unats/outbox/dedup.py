@@ -13,6 +13,7 @@ from unats.jetstream import NO_STREAM, JetStream, JetStreamError, PubAck, result
 
 from .spool import is_over
 
+_ABSENT = const(3)
 _TRIES = const(24)  # longer than a dead connection goes unnoticed
 
 
@@ -28,6 +29,7 @@ class Stored:
         self._last = {}  # None: it is being asked for; False: no stream takes the subject now
         self._until = 0  # when the answer to the last question is not waited for any more
         self._tries = 0
+        self._absent = 0  # how often nobody was there to be asked
         self._oversize = 0  # messages too large for the client, before the last question
 
     def forget(self):
@@ -69,6 +71,11 @@ class Stored:
             if error is not None and self._may_come_yet(error):
                 del answers[subject]
                 return
+            if isinstance(error, NoResponders) and self._absent < _ABSENT:
+                self._absent += 1  # a server that has just started: ask again after a while
+                self._until = utime.ticks_add(utime.ticks_ms(), self._timeout_ms)
+                return
+            self._absent = 0 if error is None else self._absent
             answers[subject] = last or b""
             if getattr(error, "err_code", 0) == NO_STREAM:
                 answers[subject] = False
