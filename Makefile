@@ -40,7 +40,7 @@ $(VALGRIND): tools/env.sh
 	@tools/env.sh valgrind
 
 run: $(BASE)
-	@$(PY) -m tools.run.run --make $(if $(SECONDS),--seconds='$(SECONDS)') \
+	@$(PY) -m tools.run --make $(if $(SECONDS),--seconds='$(SECONDS)') \
 		$(if $(DEVICES),--devices='$(DEVICES)') $(if $(SERVER),--server='$(SERVER)') \
 		$(if $(OUTAGE),--outage='$(OUTAGE)') $(if $(PERIOD),--period='$(PERIOD)') \
 		$(if $(HEAP),--heap='$(HEAP)') $(if $(SECURE),--secure) $(ARGS)

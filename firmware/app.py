@@ -109,6 +109,8 @@ class App:
         self._put = outbox.put if outbox is not None else client.publish
         self._boot = outbox.start if outbox is not None else None
         self._payload = unats.Payload(_PAYLOAD_SIZE)
+        # While what knows it is loaded anyway:
+        self._version = getattr(unats, "__version__", "unknown")
         self._fault = Caught()
         self._failing = None  # the error of the last turn, if that failed,
         self._failing_since = 0  # ... and when the first of these turns did
@@ -442,7 +444,7 @@ class App:
             "board": self.board.name,
             "machine": machine_name(),
             "micropython": _version(sys.implementation.version),
-            "unats": getattr(unats, "__version__", "unknown"),
+            "unats": self._version,
             "uptime": self.board.uptime(),
             "boot": self._boot,
             "reset": self.board.reset_cause(),

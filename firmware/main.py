@@ -33,7 +33,11 @@ def main():
             gc.collect()  # what compiling these files has left behind
             import wiring
 
-            wiring.main()
+            run = wiring.made()
+            del wiring, sys.modules["wiring"]  # it has done its work
+            gc.collect()
+            if run is not None:
+                run()
         except Exception as e:
             error = e
         if error is not None:

@@ -30,10 +30,11 @@ from app import App
 gc.collect()
 
 
-def main():
-    """Read settings.json, build board, client, outbox and application, and run until Ctrl-C.
+def made():
+    """Read settings.json, build board, client, outbox and application; return what runs it until
+    Ctrl-C. That holds nothing of this module, which can be given back.
 
-    With a mistake in settings.json nothing is started: the mistakes are printed, and it returns.
+    With a mistake in settings.json nothing is made: the mistakes are printed, and it returns None.
     Whatever else goes wrong is raised.
     """
     Board = boards.find()
@@ -56,25 +57,22 @@ def main():
             token=config.token,
             inbox_prefix=config.inbox,
             resolver=resolver_for(board),
-            on_event=lambda *what: app.on_event(*what),  # noqa: PLW0108 (app comes later)
             **security_of(config),
         )
     except ValueError as mistake:
         print(mistake)
-        return
+        return None
     watchdog.feed()
     gc.collect()
     outbox = outbox_for(client, device, config)
     app = App(client, utime, board, device, config.period_ms, sensors.of(board), outbox)
+    client.on_event = app.on_event
     app.failure = last_failure()
     if config.ca is not None:
         from ntp import Ntp
 
         app.time = Ntp(board, utime, config.ntp, app.say, resolver_for(board))
-    if config.sleep_ms is None:
-        app.run()
-    else:
-        run_once(app, config)
+    return app.run if config.sleep_ms is None else wake_of(app, config).run
 
 
 def checked_settings(Board):
@@ -182,7 +180,7 @@ def outbox_for(client, device, config):
     return Outbox(client, device, ring=ring, **options)
 
 
-def run_once(app, config):
+def wake_of(app, config):
     """One wake of a board that sleeps; it starts anew after that."""
     from wake import Wake
 
@@ -190,4 +188,4 @@ def run_once(app, config):
         from unats.outbox.pipelined import Pipelined
 
         Pipelined(app.client, app.outbox)
-    Wake(app, utime, config.sleep_ms, config.awake_ms).run()
+    return Wake(app, utime, config.sleep_ms, config.awake_ms)

@@ -7,7 +7,9 @@ import functools
 import http.server
 import io
 import json
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 
 import unats
 from fake_board import FakeBoard
+from support.terminal import COLUMNS, Terminal
 from tools import deploy, package, toolchain
 from tools.fleet.board import read as read_settings
 
@@ -134,6 +137,37 @@ def test_what_has_not_changed_is_not_written_again(settings, flash):
         assert written(board) == ["app.py", "main.py"]
 
 
+def test_on_a_terminal_a_bar_shows_how_many_files_are_copied(settings, flash):
+    with FakeBoard(MICROPYTHON, flash) as board:
+        terminal = Terminal(
+            [*DEPLOY, "--port", board.port, "--settings", settings], toolchain.ROOT
+        )
+        code, lines = terminal.finish(), terminal.lines
+    assert code == 0, terminal.text
+    total = len(tree(flash))
+    counts = [int(n) for n in re.findall(r"copying .* (\d+)/%d " % total, "\n".join(lines))]
+    assert counts[0] <= 2 and counts[-1] == total and counts == sorted(counts), counts
+    assert not [line for line in lines if line.startswith("cp ")]
+    assert max(map(len, lines)) <= COLUMNS, max(lines, key=len)
+
+
+def test_ctrl_c_ends_it_tidily_and_can_be_followed_by_another_try(settings, flash):
+    with FakeBoard(MICROPYTHON, flash) as board:
+        with subprocess.Popen(
+            [*DEPLOY, "--port", board.port, "--settings", str(settings)],
+            cwd=toolchain.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            for line in process.stdout:
+                if line.startswith("cp lib/unats/client"):
+                    process.send_signal(signal.SIGINT)
+            complaints = process.stderr.read()
+        assert process.returncode == 1 and "cut short" in complaints, complaints
+        assert "Traceback" not in complaints
+        assert "main.py" not in tree(flash)
+        assert run(board, settings).returncode == 0
+        assert "main.py" in tree(flash)
+
+
 def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, flash):
     with FakeBoard(MICROPYTHON, flash) as board:
         assert run(board, settings).returncode == 0
@@ -246,14 +280,20 @@ def test_a_wrong_port_lists_those_that_there_are(monkeypatch, tmp_path):
             assert "Traceback" not in done.stderr
 
 
-def environment(tmp_path, programs):
+def equip(tmp_path, programs):
     """tools/env.sh in a folder of its own, with these programs instead of the machine's."""
     (tmp_path / "tools").mkdir()
-    (tmp_path / "bin").mkdir()
-    shutil.copy(toolchain.ROOT / "tools/env.sh", tmp_path / "tools")
+    for name in ("env.sh", "step.py", "requirements.txt"):
+        shutil.copy(toolchain.ROOT / "tools" / name, tmp_path / "tools")
     for name, text in programs.items():
-        (tmp_path / "bin" / name).write_text("#!/bin/sh\n" + text)
-        (tmp_path / "bin" / name).chmod(0o755)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\n" + text)
+        path.chmod(0o755)
+
+
+def environment(tmp_path, programs):
+    equip(tmp_path, {"bin/" + name: text for name, text in programs.items()})
     return subprocess.run(
         ["tools/env.sh", "base"],
         cwd=tmp_path, env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"},
@@ -285,6 +325,33 @@ def test_a_node_that_fails_is_told(tmp_path):
         (tmp_path / name).chmod(0o755)
     done = environment(tmp_path, {"node": "exit 127\n", "npm": "exit 0\n"})
     assert done.returncode == 1 and "Node.js does not run here" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_on_a_terminal_a_bar_shows_how_far_the_environment_is(tmp_path, fails):
+    python = f"""
+case "$1" in
+-c | tools/step.py) exec {sys.executable} "$@" ;;
+esac
+sleep 0.3
+echo said
+case "$*" in *micropython-unittest*) exit {int(fails)} ;; esac
+"""
+    node = "echo %s/bin/node\n" % tmp_path
+    equip(
+        tmp_path,
+        {"build/venv/bin/python": python, "bin/node": node, "bin/npm": "", "bin/python3": ""},
+    )
+    (tmp_path / "build/venv/finished").touch()
+    path = f"{tmp_path}/bin:/usr/bin:/bin"
+    terminal = Terminal(["tools/env.sh", "base"], tmp_path, PATH=path)
+    code, drawn = terminal.finish(), "\n".join(terminal.lines)
+    assert max([len(line) for line in terminal.lines if " of 5 " in line]) <= COLUMNS
+    steps = re.findall(r"(\d) of 5 0:00:00", drawn)
+    assert steps == sorted(steps) and set(steps) >= {"1", "2", "3"}, drawn
+    assert (code == 1 and "failed: unittest" in drawn) if fails else code == 0, drawn
+    assert "said" in (tmp_path / "build/env.log").read_text()
+    assert (tmp_path / "build/base.stamp").exists() is not fails
 
 
 @pytest.mark.parametrize(

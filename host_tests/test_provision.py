@@ -1,6 +1,7 @@
 """What a fleet consists of, what its server lets each of its devices do, and its boards."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import nats
@@ -18,6 +20,7 @@ import pytest
 from nats.js.api import StreamConfig
 
 from fake_board import FakeBoard
+from support.terminal import COLUMNS, Terminal
 from tools import toolchain
 from tools.fleet import fleet as fleets
 from tools.fleet import nats_jwt
@@ -624,13 +627,73 @@ def test_watching_and_asking(fleet):
     with Serving(fleet):
         done = command("watch", *where, "--seconds", "0.1")
         assert (done.returncode, done.stderr) == (0, ""), done
-        assert "the server takes readings" in done.stdout
+        assert done.stdout == "the server takes readings; Ctrl-C ends this\n"
         done = command("ask", *where, "one", "led", "on")
         assert (
             done.returncode == 1
             and "is the device connected" in done.stderr
             and "Traceback" not in done.stderr
         )
+
+
+async def _speak(serving, fleet, over):
+    """What a board says, now and then; it answers, too."""
+    nc = await serving.connect(fleet.creds("one"), inbox_prefix=b"_INBOX.one")
+
+    async def on_info(msg):
+        await msg.respond(b'{"connections":3,"outbox":{"waiting":7}}')
+
+    await nc.subscribe("devices.one.info", cb=on_info)
+    while not over.is_set():
+        await nc.publish("devices.one.error", b'{"sensor":"temp","error":"OSError: 5"}')
+        await nc.publish("sensors.one.temp", b'{"v":21.50,"seq":1}')
+        await nc.publish("sensors.one.odd", b"no JSON")
+        await asyncio.sleep(0.1)
+    await nc.close()
+
+
+@contextlib.contextmanager
+def speaking(serving, fleet):
+    over = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(_speak(serving, fleet, over)))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_watching_on_a_terminal_shows_the_last_values_of_each_board(fleet):
+    watch = [sys.executable, "-m", "tools.fleet.provision", "watch", "--dir", fleet.folder]
+    with Serving(fleet) as serving, speaking(serving, fleet):
+        terminal = Terminal(watch, toolchain.ROOT)
+        terminal.read_until(r"board +temp +age +waiting +link")
+        terminal.read_until(r"one +21\.50 °C +\d s +7 +no\. 3")
+        terminal.read_until(r"two +not heard")
+        terminal.read_until(r"\d s +one +error +\{.*OSError: 5")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.finish() == 0
+    assert max(map(len, terminal.lines)) <= COLUMNS, max(terminal.lines, key=len)
+    assert "Traceback" not in terminal.text and "sensors.one" not in terminal.text
+
+
+def test_watching_what_is_piped_gives_plain_lines(fleet):
+    watch = [sys.executable, "-m", "tools.fleet.provision", "watch", "--dir", fleet.folder]
+    with Serving(fleet) as serving, speaking(serving, fleet):
+        with subprocess.Popen(
+            list(map(str, watch)),
+            cwd=toolchain.ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            for line in process.stdout:
+                if line == 'sensors.one.temp {"v":21.50,"seq":1}\n':
+                    break
+            process.stdout.close()  # nobody reads it any more
+            assert process.wait(PATIENCE_S) == 0
+            assert process.stderr.read() == ""
 
 
 def test_settings_are_merged_without_what_they_replace():

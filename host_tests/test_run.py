@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import pty
 import re
 import shutil
 import signal
@@ -15,13 +14,14 @@ import pytest
 
 import settings
 from support.paths import ROOT
+from support.terminal import COLUMNS, Terminal
 from tools.run import address, observer
 from tools.run import run as run_tool
 from tools.run.simulation import HEAP, SECURE_HEAP, Board, Server
 from tools.run.stream import Record
 from tools.toolchain import free_port
 
-RUN = [sys.executable, "-m", "tools.run.run"]
+RUN = [sys.executable, "-m", "tools.run"]
 HANGS_S = 90  # only a run that hangs takes that long
 
 READING = re.compile(
@@ -198,15 +198,14 @@ def test_many_boards_are_added_up(tmp_path):
 
 def test_plain_when_piped_coloured_on_a_terminal_unless_told_otherwise(tmp_path):
     assert "\033" not in run(tmp_path, "--seconds", "1")[1]
-    assert "\033[1m1 simulated board" in on_terminal(tmp_path)
-    assert "\033" not in on_terminal(tmp_path, NO_COLOR="1")
+    assert "\033[1m1 simulated board" in on_terminal(tmp_path).text
+    assert "\033" not in on_terminal(tmp_path, NO_COLOR="1").text
 
 
 def test_on_a_terminal_of_80_columns_nothing_wraps_and_a_table_shows_the_last_values(tmp_path):
-    text = on_terminal(tmp_path, "--seconds", "6", "--outage", "1", "--devices", "2", COLUMNS="80")
-    drawn = re.sub(r"\033\[[0-9;?]*[A-Za-z]", "", text)
-    lines = re.split(r"[\r\n]+", drawn)
-    assert max(map(len, lines)) <= 80, max(lines, key=len)
+    lines = on_terminal(tmp_path, "--seconds", "6", "--outage", "1", "--devices", "2").lines
+    drawn = "\n".join(lines)
+    assert max(map(len, lines)) <= COLUMNS, max(lines, key=len)
     table = r"board +temp +heap +uptime +rssi +age +waiting +link"
     assert re.search(table, drawn)
     assert re.search(
@@ -218,20 +217,11 @@ def test_on_a_terminal_of_80_columns_nothing_wraps_and_a_table_shows_the_last_va
 
 
 def on_terminal(folder, *options, **environment):
-    main, side = pty.openpty()
-    command = [*RUN, *(options or ("--seconds", "1"))]
-    environment = dict(os.environ, TMPDIR=str(folder), TERM="xterm", **environment)
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=side, stderr=side, stdin=subprocess.DEVNULL
+    terminal = Terminal(
+        [*RUN, *(options or ("--seconds", "1"))], ROOT, TMPDIR=str(folder), **environment
     )
-    os.close(side)
-    text = b""
-    with contextlib.suppress(OSError):  # Linux: the end of a terminal is an error
-        while chunk := os.read(main, 4096):
-            text += chunk
-    os.close(main)
-    process.wait(HANGS_S)
-    return text.decode()
+    terminal.finish()
+    return terminal
 
 
 # How it ends
@@ -248,6 +238,16 @@ def test_a_signal_ends_it_with_its_summary(start, number):
     assert summary(out, "all boards")[3] == 0
     assert len(children["board"]) == 2 and len(children["nats-server"]) == 1
     running.assert_nothing_left(children)
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.3, 0.5, 0.7, 0.9, 1.2, 1.6])
+def test_ctrl_c_ends_it_in_order_whenever_it_comes(start, tmp_path, after_s):
+    running = start("--devices", "2")
+    time.sleep(after_s)
+    running.process.send_signal(signal.SIGINT)
+    code, _, complaints = running.finish()
+    assert code in (0, 1, 130) and "Traceback" not in complaints, complaints
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stopped_before_anything_arrived_is_a_failure(start):

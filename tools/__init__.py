@@ -1,4 +1,4 @@
 """What runs on a computer.
 
-Started as modules from the top of the repository: `python -m tools.run.run`.
+Started as modules from the top of the repository: `python -m tools.run`.
 """

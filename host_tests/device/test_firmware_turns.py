@@ -393,7 +393,7 @@ class Turns(Case):
         """What main.py does, until the plan is at its end; the application then."""
         watchdog.start()
         world.last_fed = 0
-        wiring.main()
+        wiring.made()()
         self.assertEqual(world.plan, [])
         self.assertEqual(world.bites, [])
         self.assertTrue(world.app.connections >= 2, world.app.connections)
@@ -436,7 +436,7 @@ class Turns(Case):
                 watchdog.start()
                 world.last_fed = world.now
                 with self.assertRaises(SystemExit):
-                    wiring.main()
+                    wiring.made()()
                 self.assertEqual(world.bites, [])
                 self.assertTrue(world.now < 30000, world.now)
 
@@ -445,7 +445,7 @@ class Turns(Case):
         world.plan = [(5, world.set(wifi=True, names=True)), (30, world.end)]
         SlowApp._measure, kept = lambda app: world.sleep_ms(9000), SlowApp._measure
         try:
-            wiring.main()
+            wiring.made()()
         finally:
             SlowApp._measure = kept
         self.assertTrue(world.bites)

@@ -23,13 +23,12 @@ import argparse
 import asyncio
 import logging
 import ssl
-import subprocess
 import sys
 import time
 
 from tools import deploy, toolchain
 from tools.fleet.board import for_board, forgetting
-from tools.fleet.fleet import READINGS, STREAM, Fleet
+from tools.fleet.fleet import Fleet
 from tools.toolchain import ROOT, ToolError
 
 _SETTINGS = ROOT / "firmware/settings.json"
@@ -46,11 +45,14 @@ def install(folder, device, port, settings=_SETTINGS):
         chain = ["resume", "exec", forgetting(device), "+"]
         for name in [*files, path.name]:  # the settings last: they name the others
             chain += ["fs", "cp", name, f":{name}", "+"]
-        command = [sys.executable, "-m", "mpremote", "connect", port, *chain, "reset"]
-        if subprocess.run(command, cwd=path.parent).returncode:
+        try:
+            done = deploy.send(port, [*chain, "reset"], path.parent)
+        except KeyboardInterrupt:
+            done = False
+        if not done:
             raise ToolError("not everything is on the board; do it again")
     print(
-        f"the {platform} at {port} is {device} now, and starts; "
+        f"the {platform} at {port} is {device} now, and starts;\n"
         f"`make repl PORT={port}` shows what it says"
     )
 
@@ -82,19 +84,12 @@ async def _silent(error):
 
 
 async def _watch(fleet, seconds):
-    from nats.js.api import StreamConfig
-
-    async def show(msg):
-        print(msg.subject, msg.data.decode(errors="replace"), flush=True)
+    from tools.fleet.watch import Watch
 
     nc = await connection(fleet)
-    await nc.subscribe("devices.*.*", cb=show)
-    await nc.subscribe(READINGS, cb=show)
-    await nc.jetstream().add_stream(
-        StreamConfig(name=STREAM, subjects=[READINGS], allow_direct=True)
-    )
-    print("the server takes readings; Ctrl-C ends this", flush=True)
-    await asyncio.sleep(float("inf") if seconds is None else seconds)
+    await Watch(nc, fleet.devices).run(seconds)
+    if nc.is_closed:
+        raise ToolError("the server has ended the connection")
     await nc.close()
 
 

@@ -12,8 +12,8 @@ import nats
 import nats.errors
 
 from tools import deploy
+from tools.console import Rows, indented, size, value
 from tools.run import address
-from tools.run.console import Rows, indented, size, table
 from tools.run.secure import Secured
 from tools.run.simulation import MARCH, Board, Server
 from tools.run.stream import Record, Stream
@@ -26,7 +26,6 @@ _COMMAND_EVERY_S = 2
 _SUM_EVERY_S = 1
 _ENDING_S = 0.2  # a process that ends closes its sockets a moment before it has ended
 _LOOK_EVERY_S = 1
-_LINES_ABOVE = 8  # of the terminal, that the table leaves
 _ROUND_S = 0.03  # readings that come so close together are shown on one line
 _EACH_AT_MOST = 4  # boards that are shown one by one; more than that, added up
 _SUMMARY_AT_MOST = 8
@@ -41,8 +40,6 @@ _LATE_S = 1.5  # a reading that is older was kept for a while
 
 # Commands in turn, with what the LED is to be afterwards.
 _COMMANDS = (("on", True), ("toggle", False), ("toggle", True), ("off", False), ("", False))
-
-_UNITS = {"temp": " °C", "uptime": " s", "rssi": " dBm"}
 
 _NETWORK_ERRORS = (nats.errors.Error, OSError, asyncio.TimeoutError)
 
@@ -62,6 +59,7 @@ class Device:
         self.heard_at = None
         self.values = {}  # the last of each kind
         self.connections = 0  # that the board has had
+        self.away = False  # its server is
         self.seen = None  # what info said last, while a person looks on
         self.first = None  # what info said at the start and at the end
         self.last = None
@@ -79,6 +77,16 @@ class Device:
         self.heard_at = time.monotonic()
         self.started_at = min(self.started_at, self.heard_at - reading["up"])
         return self.heard_at - self.started_at - reading["up"]
+
+    @property
+    def waiting(self):
+        """Readings that were not sent yet, when it was asked; None: not known."""
+        outbox = self.seen and self.seen["outbox"]
+        return outbox["waiting"] if outbox else None
+
+    @property
+    def link(self):
+        return "away" if self.away else f"no. {self.connections}"
 
     @property
     def record(self):
@@ -294,7 +302,7 @@ class Run:
         age = self._devices[name].take(kind, reading)
         self._arrived += 1
         self._latest.setdefault(kind, {})[name] = reading["v"]
-        self._widths[kind] = max(self._widths.get(kind, 0), len(_value(kind, reading["v"])))
+        self._widths[kind] = max(self._widths.get(kind, 0), len(value(kind, reading["v"])))
         if self._many or self._console.terminal:
             return
         # Kept readings come quickly.
@@ -312,9 +320,7 @@ class Run:
         if self._rounds.get(name) is not readings:
             return
         del self._rounds[name]
-        values = [
-            f"{kind} {_value(kind, r['v']):>{self._widths[kind]}}" for kind, r, _ in readings
-        ]
+        values = [f"{kind} {value(kind, r['v']):>{self._widths[kind]}}" for kind, r, _ in readings]
         age = readings[0][2]
         late = f"   taken {age:.0f} s ago" if age > _LATE_S else ""
         self._rows.row(
@@ -399,7 +405,7 @@ class Run:
     async def _hold_outage(self, seconds):
         """Kill the server, start it again after a while, and wait until all boards are back."""
         self._row_for_all(f"the server is killed, for {seconds:g} s", "yellow")
-        self._away = True
+        self._set_away(True)
         self._server.kill()
         await self._pause(seconds)
         await asyncio.to_thread(self._server.again)
@@ -409,7 +415,12 @@ class Run:
             self._row_for_all(
                 f"all boards are back, {time.monotonic() - began:.1f} s later", "green"
             )
-        self._away = False
+        self._set_away(False)
+
+    def _set_away(self, away):
+        self._away = away
+        for device in self._devices.values():
+            device.away = away
 
     def _row_for_all(self, text, *styles):
         self._rows.row("", text, *styles)
@@ -504,9 +515,9 @@ class Run:
         spans = []
         for kind, values in self._latest.items():
             low, high = min(values.values()), max(values.values())
-            span = _value(kind, high)
+            span = value(kind, high)
             if low != high:
-                span = f"{_value(kind, low).split()[0]} to {span}"
+                span = f"{value(kind, low).split()[0]} to {span}"
             spans.append(f"{kind} {span}")
         self._rows.row("", f"{heard} boards, {self._arrived} readings   " + "   ".join(spans))
 
@@ -518,23 +529,7 @@ class Run:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def _live_table(self):
-        devices = list(self._devices.values())
-        room = max(self._console.height - _LINES_ABOVE, 1)
-        kinds = list(self._latest)
-        rows = [self._live_cells(device, kinds) for device in devices[:room]]
-        return table(
-            ("board", *kinds, "age", "waiting", "link"), rows, max(len(devices) - room, 0)
-        )
-
-    def _live_cells(self, device, kinds):
-        values = [
-            _value(kind, device.values[kind]) if kind in device.values else "" for kind in kinds
-        ]
-        age = f"{time.monotonic() - device.heard_at:.0f} s" if device.heard_at else ""
-        outbox = device.seen and device.seen["outbox"]
-        waiting = str(outbox["waiting"]) if outbox else ""
-        link = "away" if self._away else f"no. {device.connections}"
-        return device.name, *values, age, waiting, link
+        return self._console.boards(list(self._devices.values()))
 
     # Ending
 
@@ -687,10 +682,6 @@ def _outage(options):
             return None
         length = min(options.seconds / 5, _OUTAGE_S)
     return options.seconds * _OUTAGE_AT, length
-
-
-def _value(kind, value):
-    return size(value) if kind == "heap" else f"{value}{_UNITS.get(kind, '')}"
 
 
 def _reason(error):

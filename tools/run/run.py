@@ -27,8 +27,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tools.console import Console
 from tools.run import address
-from tools.run.console import Console
 from tools.run.observer import Run
 from tools.run.simulation import HEAP, SECURE_HEAP
 from tools.toolchain import ToolError
@@ -194,7 +194,3 @@ def main(arguments=None):
     for text in trouble:
         print(f"run: {text}", file=sys.stderr)
     return 1 if trouble else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

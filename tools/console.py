@@ -9,10 +9,13 @@ import time
 
 import rich.console
 import rich.live
+import rich.progress
 import rich.table
 from rich.text import Text
 
 _LIVE_PER_S = 4
+_LINES_ABOVE = 8  # of the terminal, that a table leaves
+_UNITS = {"temp": " °C", "uptime": " s", "rssi": " dBm"}
 
 
 class Console:
@@ -26,11 +29,6 @@ class Console:
         self.terminal = sys.stdout.isatty() and not plain
         sys.stdout.reconfigure(errors="replace")  # a terminal without the degree sign
         self._rich = rich.console.Console(highlight=False, markup=False, emoji=False)
-
-    @property
-    def height(self):
-        """Lines of the terminal."""
-        return self._rich.height
 
     def line(self, text="", *styles):
         if self.broken:
@@ -70,6 +68,43 @@ class Console:
             redirect_stderr=False,
         )
 
+    @contextlib.contextmanager
+    def bar(self, text, total):
+        """A context with a bar below all lines, on a terminal only; it gives a function that says
+        a step is done.
+        """
+        if not self.terminal:
+            yield lambda: None
+            return
+        columns = (
+            rich.progress.SpinnerColumn(),
+            rich.progress.TextColumn("{task.description}", markup=False),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeElapsedColumn(),
+        )
+        with rich.progress.Progress(*columns, console=self._rich, transient=True) as progress:
+            task = progress.add_task(text, total=total)
+            yield lambda: progress.advance(task)
+
+    def boards(self, boards):
+        """For `live`: a line for each of as many boards as there is room for. A board has `name`,
+        `values` (a dict: the last one of each kind), `heard_at` (monotonic seconds, or None),
+        `waiting` (readings, or None) and `link`, which are text or numbers.
+        """
+        kinds = list(dict.fromkeys(kind for board in boards for kind in board.values))
+        room = max(self._rich.height - _LINES_ABOVE, 1)
+        rows = []
+        for board in boards[:room]:
+            seen = board.values
+            values = [value(kind, seen[kind]) if kind in seen else "" for kind in kinds]
+            age = f"{time.monotonic() - board.heard_at:.0f} s" if board.heard_at else ""
+            waiting = "" if board.waiting is None else str(board.waiting)
+            rows.append((board.name, *values, age, waiting, board.link))
+        return _table(
+            ("board", *kinds, "age", "waiting", "link"), rows, max(len(boards) - room, 0)
+        )
+
 
 class Rows:
     """What happens, line by line: when, who, what."""
@@ -89,8 +124,8 @@ class Rows:
         self._console.columns([*cells, (text, " ".join(styles))], self._widths)
 
 
-def table(names, rows, more):
-    """A table for `Console.live`: names of the columns, and the cells of each row."""
+def _table(names, rows, more):
+    """Names of the columns, and the cells of each row; how many rows are left out."""
     found = rich.table.Table(box=None, header_style="bold", pad_edge=False)
     for i, name in enumerate(names):
         found.add_column(name, justify="right" if i else "left", no_wrap=True)
@@ -99,6 +134,11 @@ def table(names, rows, more):
     if more:
         found.add_row(f"and {more} more")
     return found
+
+
+def value(kind, value):
+    """A reading for reading."""
+    return size(value) if kind == "heap" else f"{value}{_UNITS.get(kind, '')}"
 
 
 def size(count):
