@@ -190,6 +190,29 @@ class Others(Case):
         self.turns(50, 500)
         self.assertEqual((self.stored(BAD), len(self.box)), ([b"b0"], 0))
 
+    def test_of_an_earlier_life_in_a_stream_that_is_away_now(self):
+        for number in (1, 2, 3):
+            self.begin_again()
+            self.begin(self.in_flash())
+            self.nc.window = 0
+            self.nc.up()
+            self.give(GOOD, b"g0")
+            self.turns(3)
+            self.give(BAD, *data("b", *range(number)))
+            self.assertTrue(self.box.sync())
+            self.nc.lose_acks = number
+            self.turns(2)
+            self.assertEqual(self.stored(BAD), data("b", *range(number)))
+            self.begin(self.restarted())
+            self.refuse("no responders", BAD)
+            self.nc.up()
+            self.turns(50, 200)
+            self.assertEqual(len(self.box), number)
+            self.refuse(None, BAD)
+            self.turns(50, 500)
+            self.assertEqual(self.stored(BAD), data("b", *range(number)))
+            self.assertEqual(len(self.box), 0)
+
     def test_what_was_sent_with_it_does_not_look_younger_when_it_is_held(self):
         self.begin(ack_ms=1500, duplicate_window_ms=4000)
         self.nc.window = 0

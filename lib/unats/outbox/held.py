@@ -97,7 +97,7 @@ class Held:
         spool = sender._spool
         payload = bytes(spool.body[: spool.size])
         # Whether the stream may have it: it was sent before, and there was no answer.
-        doubt = i < (sender._count if error is None else sender._doubtful)
+        doubt = i < max(sender._aged, sender._count if error is None else sender._doubtful)
         return self._take(spool.subject, payload, sender._id(), doubt, error) or None
 
     def keep(self, subject, payload, id):
