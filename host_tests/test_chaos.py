@@ -6,21 +6,26 @@ promised (see `unats.outbox`) once `put` has returned True if its board is not k
 `sync` has if it is. Every promised reading must be in the board's stream once, in the order of
 putting, and nothing else but readings that were put when a board was killed; and the heap of a
 board that was not must not grow. Now and then a board's stream takes only a part of its subjects,
-or none, or is full: then readings are refused, and the order is that of each subject. At any
-instant what became of a board's readings adds up to what it put.
+or none, is full, sealed, removed or not permitted: then readings are refused, and the order is
+that of each subject; a new, empty stream may get those again that the board had no answer to, and
+so may any stream if a board's flash is set back to an earlier image. At any instant what became
+of a board's readings adds up to what it put.
 
 What breaks comes from a number that is printed; UNATS_SEED=number repeats it.
 """
 
+import json
 import os
 import random
+import signal
 import time
 
 import pytest
 from nats.errors import Error as NatsError
-from nats.js.api import StreamConfig
+from nats.js.api import ConsumerConfig, StreamConfig
+from nats.js.errors import NotFoundError
 
-from support.chaos import Board, Storm
+from support.chaos import TROUBLES, Board, Storm
 from support.cluster import Cluster
 from support.nats_server import NatsServer
 from support.peer import Peer
@@ -45,22 +50,101 @@ def _make_streams(url, boards, replicas):
             _try_often(lambda: peer.run(js.add_stream(config)))
 
 
-def _config(board, replicas, what=None, messages=0):
-    """A board's stream, or what is left of it in trouble; messages: how many it holds."""
-    subjects = {"one subject less": ["chaos.%s.1", "chaos.%s.2"], "no subject": ["nobodys.%s"]}
-    return StreamConfig(
+def _config(board, replicas, what=None, state=None):
+    """A board's stream, or what is left of it in trouble."""
+    subjects = {
+        "one subject less": ["chaos.%s.1", "chaos.%s.2"],
+        "no subject": ["nobodys.%s"],
+        "removed": ["nobodys.%s"],
+    }
+    config = StreamConfig(
         name=board.name.upper(),
         subjects=[text % board.name for text in subjects.get(what, ["chaos.%s.*"])],
         num_replicas=replicas,
         duplicate_window=board.duplicate_window_s,
-        max_msgs=messages + 5 if what == "full" else -1,
-        discard="new" if what == "full" else "old",
+        sealed=what == "sealed",
     )
+    if what == "full":
+        config.max_msgs = state.messages + 5
+    if what == "full per subject":
+        config.max_msgs_per_subject = max((state.subjects or {}).values(), default=0) + 2
+        config.discard_new_per_subject = True
+    if what in ("full", "full per subject"):
+        config.discard = "new"
+    return config
 
 
-async def _update(js, board, replicas, what):
-    info = await js.stream_info(board.name.upper())
-    await js.update_stream(_config(board, replicas, what, info.state.messages))
+class _Streams:
+    """The boards' streams, and what may happen to them."""
+
+    def __init__(self, boards, servers, replicas):
+        self.boards, self._servers, self._replicas = boards, servers, replicas
+        self._former = {board.name: [] for board in boards}  # what streams that are gone held,
+        self._gone = {}  # ... and what such that are about to go hold
+
+    def trouble(self, board, what, ends):
+        """It begins, or ends."""
+        if what == "not permitted":
+            subject = [] if ends else ["chaos.%s.0" % board.name]
+            self._servers[0].configure(_permissions(subject))
+            self._servers[0].signal(signal.SIGHUP)
+            return
+        js_do = self._end if ends else self._begin
+        _try_often(lambda: self._run(js_do, board, what))
+
+    def _run(self, js_do, *what):
+        urls = [server.url for server in self._servers]
+        with Peer(urls, connect_timeout=1, max_reconnect_attempts=1) as peer:
+            peer.run(js_do(peer.nc.jetstream(), peer.nc, *what))
+
+    async def _begin(self, js, nc, board, what):
+        name = board.name.upper()
+        if what == "another leader":
+            await nc.request("$JS.API.STREAM.LEADER.STEPDOWN." + name, b"", 5)
+            return
+        state = None
+        if what in ("full", "full per subject"):  # while it grows nobody knows how full it is
+            await js.update_stream(_config(board, self._replicas, "no subject"))
+            state = (await js.stream_info(name, subjects_filter=">")).state
+        await js.update_stream(_config(board, self._replicas, what, state))
+
+    async def _end(self, js, nc, board, what):
+        if what in ("removed", "sealed"):
+            await self._replace(js, nc, board)
+        elif what != "another leader":
+            await js.update_stream(_config(board, self._replicas))
+
+    async def _replace(self, js, nc, board):
+        """A new stream, instead of one that takes nothing more. Can be tried again."""
+        name = board.name.upper()
+        found = await _read(js, nc, name)
+        if found is not None:  # else an earlier try has come that far
+            self._gone[board.name] = found
+            await js.delete_stream(name)
+        if board.name in self._gone:
+            self._former[board.name].append(self._gone.pop(board.name))
+        await js.add_stream(_config(board, self._replicas))
+
+    def stored(self):
+        """For each board what its streams held, one after the other, read by the official
+        client.
+        """
+        with Peer(self._servers[0].url) as peer:
+            js = peer.nc.jetstream()
+            return {
+                name: [*former, _try_often(lambda: peer.run(_read(js, peer.nc, name.upper())))]
+                for name, former in self._former.items()
+            }
+
+
+def _permissions(denied):
+    """A server's configuration: nobody may publish to these subjects."""
+    return """
+authorization { users: [
+    { user: "all", permissions: { publish: { allow: ">", deny: %s } } }
+] }
+no_auth_user: "all"
+""" % json.dumps(denied)
 
 
 def _try_often(action):
@@ -74,20 +158,19 @@ def _try_often(action):
             time.sleep(0.2)
 
 
-def _stored(url, boards):
-    """What the boards' streams hold, read by the official client."""
-    with Peer(url) as peer:
-        js = peer.nc.jetstream()
-        return {
-            board.name: _try_often(lambda: peer.run(_read(js, board.name))) for board in boards
-        }
-
-
-async def _read(js, name):
-    info = await js.stream_info(name.upper())
-    subscription = await js.subscribe("chaos.%s.*" % name, ordered_consumer=True)
+async def _read(js, nc, name):
+    """All that a stream holds; None: it is gone."""
+    try:
+        count = (await js.stream_info(name)).state.messages
+    except NotFoundError:
+        return None
+    inbox = nc.new_inbox()
+    subscription = await nc.subscribe(inbox)
+    await js.add_consumer(
+        name, ConsumerConfig(deliver_subject=inbox, ack_policy="none", mem_storage=True)
+    )
     found = []
-    while len(found) < info.state.messages:
+    while len(found) < count:
         message = await subscription.next_msg(timeout=10)
         found.append((message.subject, message.data))
     await subscription.unsubscribe()
@@ -95,19 +178,14 @@ async def _read(js, name):
 
 
 def _go_through(seed, boards, servers, kills, folder, replicas, troubles):
-    def trouble(board, what):
-        def update():
-            urls = [server.url for server in servers]
-            with Peer(urls, connect_timeout=1, max_reconnect_attempts=1) as peer:
-                peer.run(_update(peer.nc.jetstream(), board, replicas, what))
-
-        _try_often(update)
-
+    kinds = list(TROUBLES)
+    kinds.remove("another leader" if replicas == 1 else "not permitted")
     _make_streams(servers[0].url, boards, replicas)
-    storm = Storm(seed, boards, servers, kills, folder, troubles, trouble)
+    streams = _Streams(boards, servers, replicas)
+    storm = Storm(seed, boards, servers, kills, folder, troubles, streams.trouble, kinds)
     start = time.monotonic()
     storm.run()
-    figures = storm.check(_stored(servers[0].url, boards))
+    figures = storm.check(streams.stored())
     figures["seconds"] = round(time.monotonic() - start)
     print("".join("\n%24s  %s" % figure for figure in figures.items()))
     for first, last in figures["heap"]:
@@ -126,22 +204,23 @@ def _check(figures, readings, kills, faults, board_kills):
 
 
 def _boards(readings, kills, faults, **options):
-    """Four of them, the first of which is never killed, and never syncs; two look back after
-    seconds.
+    """Five of them, the first of which is never killed, and never syncs; two look back after
+    seconds; the flash of one is set back to earlier images.
     """
     return [
         Board("a", readings, 0, faults, syncs=0, **options),
         Board("b", readings, kills, faults, syncs=1, **options),
         Board("c", readings, kills, faults, syncs=4, duplicate_window_s=4, **options),
         Board("d", readings, kills, faults, syncs=7, duplicate_window_s=4, **options),
+        Board("e", readings, kills, faults, syncs=3, restores=True, **options),
     ]
 
 
 def test_chaos_with_one_server(seed, tmp_path):
     boards = _boards(800, kills=4, faults=20)
-    with NatsServer(jetstream=True) as server:
+    with NatsServer(_permissions([]), jetstream=True) as server:
         figures = _go_through(seed, boards, [server], 16, tmp_path, replicas=1, troubles=6)
-    _check(figures, 3200, 16, 80, 12)
+    _check(figures, 4000, 16, 100, 16)
 
 
 def test_chaos_with_a_cluster(seed, tmp_path):
@@ -155,9 +234,10 @@ def test_chaos_with_a_cluster(seed, tmp_path):
 @pytest.mark.soak
 def test_long_chaos_with_one_server(seed, tmp_path):
     boards = _boards(5000, kills=20, faults=60)
-    with NatsServer(jetstream=True) as server:
+    with NatsServer(_permissions([]), jetstream=True) as server:
         figures = _go_through(seed, boards, [server], 100, tmp_path, replicas=1, troubles=60)
-    _check(figures, 20000, 100, 240, 60)
+    _check(figures, 25000, 100, 300, 80)
+    assert figures["flash set back"] > 0
 
 
 @pytest.mark.soak
@@ -165,4 +245,5 @@ def test_long_chaos_with_a_cluster(seed, tmp_path):
     boards = _boards(5000, kills=20, faults=60, window=1)
     with Cluster() as cluster:
         figures = _go_through(seed, boards, cluster.servers, 100, tmp_path, 3, troubles=60)
-    _check(figures, 20000, 100, 240, 60)
+    _check(figures, 25000, 100, 300, 80)
+    assert figures["flash set back"] > 0

@@ -264,6 +264,25 @@ class Others(Case):
         self.turns(5)
         self.assertEqual((self.box.stats.rejected, self.stored(GOOD)), (1, [b"g0"]))
 
+    def test_one_that_is_too_large_behind_one_that_was_refused(self):
+        large = {"code": 400, "err_code": 10054, "description": "too large"}
+        for which in (0, 1, 2):
+            self.begin_again()
+            self.begin()
+            self.refuse(FULL, BAD)
+            self.nc.up()
+            self.give(BAD, *data("b", 0, 1, 2))
+            self.turns(20)
+            self.refuse(
+                lambda msg, which=which: large if msg.data == b"b%d" % which else None, BAD
+            )
+            self.turns(100, 500)
+            left = [n for n in (0, 1, 2) if n != which]
+            self.assertEqual(self.stored(BAD), data("b", *left))
+            stats = self.box.stats
+            self.assertEqual((stats.rejected, stats.acked, len(self.box)), (1, 2, 0))
+            self.assertTrue("too large" in str(self.box.last_error))
+
     def test_flush_waits_for_what_is_held(self):
         self.begin()
         self.refuse(FULL, BAD)

@@ -624,6 +624,29 @@ class Looking(WithClient):
         self.run_until_empty(outbox)
         self.check_stored(*range(5))
 
+    def test_what_is_larger_than_the_stream_takes_is_not_even_sent(self):
+        outbox = self.outbox()
+        self.nc.up()
+        self.put(outbox, 0)
+        self.run_until_empty(outbox)  # while it has not answered yet
+        limit = len(self.nc.stored[0].headers) + 10
+        self.nc.config = {"max_msg_size": limit}
+        for largest in (limit, None):
+            self.nc.down()
+            outbox.poll()
+            self.nc.up()
+            self.put(outbox, 1)
+            for _ in range(4):  # until it has answered
+                outbox.poll()
+                self.nc.serve()
+            sent = len(self.nc.log)
+            self.assertTrue(outbox.put(TEMP, b"x" * 11) and outbox.put(TEMP, b"y" * 10))
+            self.run_until_empty(outbox)
+            self.assertEqual(len(self.nc.log) - sent, 1 if largest else 2)
+            self.nc.config = {}
+        self.assertEqual((outbox.stats.rejected, outbox.stats.acked), (1, 6))
+        self.assertTrue(TEMP in str(outbox.last_error) and "larger" in str(outbox.last_error))
+
     def test_a_short_duplicate_window(self):
         self.nc.config = {"duplicate_window": 100000000}
         self.nc.window = 0

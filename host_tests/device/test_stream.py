@@ -94,6 +94,15 @@ class Looking(Case):
         self.look()
         self.check()
 
+    def test_one_with_a_limit(self):
+        for limit, largest in ((100, 100), (-1, None), (0, None), ("7", None)):
+            self.start()
+            self.begin()
+            self.answers["STREAM.INFO.S"] = {"config": {"max_msg_size": limit}}
+            self.look()
+            self.check()
+            self.assertEqual(self.stream.largest, largest)
+
     def test_a_sealed_one(self):
         self.begin()
         self.answers["STREAM.INFO.S"] = {"config": {"sealed": True}}

@@ -11,6 +11,7 @@ microsecond.
 
 import contextlib
 import random
+import shutil
 import subprocess
 import threading
 import time
@@ -39,7 +40,17 @@ _FAULTS = (
 )
 
 
-TROUBLES = "one subject less", "no subject", "full"
+# What may happen to a board's stream for a while. Of the last two it comes back empty.
+TROUBLES = (
+    "one subject less",
+    "no subject",
+    "full",
+    "full per subject",
+    "not permitted",
+    "another leader",
+    "removed",
+    "sealed",
+)
 
 
 class Stuck(AssertionError):
@@ -57,12 +68,15 @@ class Life:
         self.figures = []  # each time it looked
         self.done = False
         self.killed = False
+        self.overwritten = False  # its flash was, with an older image, after its end
         self.process = self.reader = None
         self.other = []  # what is no line of a journal
 
     @property
     def promised(self):
         """Up to which reading all must arrive: see `unats.outbox`."""
+        if self.overwritten:
+            return 0
         return self.synced if self.killed else self.put
 
     def take(self, line):
@@ -89,12 +103,18 @@ class Board:
     """A board, over all its lives; behind links of its own to each of the servers.
 
     goal: readings by which it has gone through all kills and faults. syncs: see live_chaos.py.
+    restores: after some of its ends its flash is set back to what it was after an earlier one.
     """
 
-    def __init__(self, name, goal, kills, faults, window=8, duplicate_window_s=120, syncs=4):
+    def __init__(
+        self, name, goal, kills, faults, window=8, duplicate_window_s=120, syncs=4, restores=False
+    ):
         self.name = name
         self.goal, self.kills, self.faults = goal, kills, faults
         self.window, self.duplicate_window_s, self.syncs = window, duplicate_window_s, syncs
+        self.restores = restores
+        self.restored = 0
+        self.twice = 0  # readings of lives before this one may come twice: they were set back to
         self.lives = []
         self.links = []
         self.folder = None
@@ -144,6 +164,22 @@ class Board:
             return False
         life.reader.join()
         return not life.done and not life.killed
+
+    def set_back(self, rng):
+        """Keep an image of its flash, or set it back to the one that was kept."""
+        image = self.folder.with_suffix(".image")
+        if rng.random() < 0.5 and image.exists():
+            kept = int((image / "lives").read_text())
+            shutil.rmtree(self.folder)
+            shutil.copytree(image, self.folder, ignore=shutil.ignore_patterns("lives"))
+            for life in self.lives[kept:]:
+                life.overwritten = True
+            self.twice = max(self.twice, kept)
+            self.restored += 1
+        else:
+            shutil.rmtree(image, ignore_errors=True)
+            shutil.copytree(self.folder, image)
+            (image / "lives").write_text(str(len(self.lives)))
 
     def segments(self):
         """The files in its flash, but for the one that counts its starts."""
@@ -242,14 +278,15 @@ class Link(Proxy):
 
 class Storm:
     """Boards that go through it all. `servers`: NatsServers, all of one cluster; `kills`: of
-    servers; `troubles`: how often a stream takes only a part for a while, by
-    trouble(board, what), with what of TROUBLES, or None: it is as before.
+    servers; `troubles`: how often a stream is in trouble for a while, one of `kinds`, by
+    trouble(board, what, ends). No server is killed during that call.
     """
 
-    def __init__(self, seed, boards, servers, kills, folder, troubles, trouble):
+    def __init__(self, seed, boards, servers, kills, folder, troubles, trouble, kinds=TROUBLES):
         self.seed, self.boards, self.servers, self.kills = seed, boards, servers, kills
         self.folder = folder
-        self.troubles, self._trouble = dict.fromkeys(TROUBLES, 0), trouble
+        self.troubles, self._trouble = dict.fromkeys(kinds, 0), trouble
+        self._configuring = threading.Lock()
         self._planned_troubles = troubles
         self.goal = sum(board.goal for board in boards)
         self.server_kills = self.board_kills = 0
@@ -384,6 +421,8 @@ class Storm:
             self._stop.wait(wait)
             board.kill()
             self.board_kills += 1
+            if board.restores:
+                board.set_back(rng)
             self._stop.wait(pause)
             board.start()
 
@@ -396,10 +435,11 @@ class Storm:
             pause = rng.choice((0, 0.1, 1))
             if not self._until(lambda: self.put, self.goal, k, self.kills):
                 return
-            for server in victims:
-                server.kill()
-                k += 1
-                self.server_kills += 1
+            with self._configuring:  # a stream may be gone if its server is killed just then
+                for server in victims:
+                    server.kill()
+                    k += 1
+                    self.server_kills += 1
             self._stop.wait(pause)
             for server in victims:
                 server.start()
@@ -408,35 +448,39 @@ class Storm:
         """One board's at a time; it is as before after a while."""
         left = []
         for k in range(self._planned_troubles):
-            left = left or rng.sample(TROUBLES, len(TROUBLES))
+            left = left or rng.sample(list(self.troubles), len(self.troubles))
             what, board, pause = left.pop(), rng.choice(self.boards), rng.uniform(0.3, 2)
             if not self._until(lambda: self.put, self.goal, k, self._planned_troubles):
                 return
-            self._trouble(board, what)
-            self._stop.wait(pause)
-            self._trouble(board, None)
+            for ends in (False, True):
+                with self._configuring:
+                    self._trouble(board, what, ends)
+                self._stop.wait(0 if ends else pause)
             self.troubles[what] += 1
 
     # What must be
 
     def check(self, messages):
-        """messages: for each board by its name what its stream holds, (subject,
-        payload) in order.
+        """messages: for each board by its name what each of its streams holds, one after the
+        other, (subject, payload) in order.
         """
-        lost = 0
+        lost = again = 0
         for board in self.boards:
-            found = [_reading(board, *message) for message in messages[board.name]]
-            for i in range(3):  # the order is that of each subject
-                its = [reading for reading in found if reading[1] % 3 == i]
-                assert its == sorted(set(its)), (board.name, _disorder(its))
+            streams = [[_reading(board, *m) for m in stream] for stream in messages[board.name]]
+            for found in streams:
+                for i in range(3):  # the order is that of each subject
+                    its = [r for r in found if r[1] % 3 == i and r[0] >= board.twice]
+                    assert its == sorted(set(its)), (board.name, _disorder(its))
             assert board.segments() == [], board.name
+            found = {reading for stream in streams for reading in stream}
+            again += sum(map(len, streams)) - len(found)
             for life in board.lives:
                 lost += _check_life(
                     board, life, {n for number, n in found if number == life.number}
                 )
-        return self._figures(messages, lost)
+        return self._figures(messages, lost, again)
 
-    def _figures(self, messages, lost):
+    def _figures(self, messages, lost, again):
         lives = [life for board in self.boards for life in board.lives]
         survivors = [board.lives[0] for board in self.boards if not board.kills]
         figures = [life.figures[-1] for life in lives if life.figures]
@@ -445,12 +489,14 @@ class Storm:
             "boards": len(self.boards),
             "readings put": self.put,
             "promised": sum(life.promised for life in lives),
-            "stored": sum(map(len, messages.values())),
+            "stored": sum(len(stream) for streams in messages.values() for stream in streams),
+            "... again, in a new stream or from an old image": again,
             "lost with a board's RAM": lost,
             "server kills": self.server_kills,
             "link faults": sum(self.faults.values()),
             "board kills": self.board_kills,
             "streams in trouble": sum(self.troubles.values()),
+            "flash set back": sum(board.restored for board in self.boards),
             "rejected": sum(f[4] for f in figures),
             "sent again": sum(f[1] for f in figures),
             "unverified": sum(f[5] for f in figures),

@@ -231,6 +231,8 @@ class FakeClient:
                 self._sub.handler(FakeMsg(message.subject, b""))
         else:
             refuse = self.refusals.get(message.subject, self.refuse)
+            if callable(refuse):
+                refuse = refuse(message)
             if refuse == "permission":
                 self._forbid(message.subject)
             elif refuse == "no responders":

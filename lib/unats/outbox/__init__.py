@@ -21,8 +21,8 @@ again, and the server recognises it for the stream's duplicate window (2 minutes
 half of that has gone by, or the board was restarted, or it was sent twice without an answer, the
 stream is asked first for the last reading it holds on that subject, and what it has already is not
 sent. (How long that window is the stream is asked once on each connection, but not by a board that
-wakes with `Pipelined`; and whether it acknowledges at all: if not, it is asked for what it holds
-half a second after sending.) So a stream holds every reading once, however long the outage, if
+wakes with `Pipelined`; the largest message that it takes; and whether it acknowledges at all: if
+not, it is asked for what it holds half a second after sending.) So a stream holds every reading once, however long the outage, if
 nobody else publishes to these subjects and the stream has not yet deleted that reading. Where the
 client may not use `$JS.API.STREAM.NAMES`, `.INFO` and
 `.MSG.GET`, or the answer is larger than rx_size, a reading whose acknowledgement was lost may be

@@ -76,6 +76,7 @@ class Held:
         self._sent = None  # the reading that is on its way,
         self._until = 0  # ... and for how long an answer is waited for
         self._doubt = None  # the id of one that was, when the connection was lost
+        self._large = None  # the id of one that is too large for the stream
         self.spool = HeldSpool(spool, self._give_up)
         if spool.log is not None:
             spool.log.beside, self.spool.log.beside = self.spool.log, spool.log
@@ -221,9 +222,9 @@ class Held:
         try:
             if not self._nc.publish(reading.subject, reading.payload, self._reply, headers):
                 return False
-        except ValueError as e:  # larger than this server takes
+        except ValueError:
             self._sent = reading
-            self._refused(Error(str(e)))
+            self._reject(Error("%s: larger than this server takes" % reading.subject.decode()))
             return True
         self._sent = reading
         self._until = utime.ticks_add(utime.ticks_ms(), self._ack_ms)
@@ -252,9 +253,7 @@ class Held:
             self._rotate(subject, text)
         elif self._taken.get(subject) == id:
             self._taken.pop(subject)
-            self._last[subject] = id[-NUMBER:]
-            self._stats.acked += 1
-            spool.pop()
+            self._done(subject, id)
         else:
             doubt = text[-1:] == b"1" or spool.is_older() or id == self._doubt
             return self._try(_Reading(subject, id, text[:n], doubt))
@@ -302,10 +301,7 @@ class Held:
         """The stream has what was sent; doubt: or only what was put after that."""
         reading, self._sent = self._sent, None
         if self.busy:
-            self._last[reading.subject] = reading.id[-NUMBER:]
-            self._stats.acked += not doubt
-            self._stats.unconfirmed += doubt
-            self.spool.pop()
+            self._done(reading.subject, reading.id, doubt)
         else:
             self._subjects.pop(reading.subject, None)
             self._taken[reading.subject] = reading.id
@@ -313,8 +309,25 @@ class Held:
             self._last.clear()
             self.busy = True
 
+    def _done(self, subject, id, doubt=False):
+        """The oldest reading is."""
+        self._last[subject] = id[-NUMBER:]
+        self._stats.rejected += id == self._large
+        self._stats.unconfirmed += doubt
+        self._stats.acked += not doubt and id != self._large
+        self.spool.pop()
+
+    def _reject(self, error):
+        """Nobody will ever take it."""
+        self._large = self._sent.id
+        self._sender.last_error = error
+        self._accepted(False)
+
     def _refused(self, error):
         """It has not."""
+        if is_too_large(error):
+            self._reject(error)
+            return
         reading, self._sent = self._sent, None
         if str(error) != str(reading.error):
             reading.error = error
@@ -343,7 +356,7 @@ def refused(sender, i, error):
     spool.take(at)
     write_hex(sender._header, sender._seq_at, spool.source.seq(at), 8)
     sender.last_error = error = named(error, spool.subject)
-    if getattr(error, "err_code", 0) == _TOO_LARGE:
+    if is_too_large(error):
         spool.stats.rejected += 1
     elif is_behind(sender, i):
         return True  # of that one there was no answer: all are sent again, in order
@@ -354,6 +367,11 @@ def refused(sender, i, error):
             return False
     sender._settle(i)
     return True
+
+
+def is_too_large(error):
+    """Whether a reading was refused that the stream will never take."""
+    return getattr(error, "err_code", 0) == _TOO_LARGE
 
 
 def is_behind(sender, i):

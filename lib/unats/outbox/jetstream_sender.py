@@ -39,6 +39,7 @@ class JetStreamSender:
         self._config = None  # what the stream says of itself, if that may be asked,
         self._looked = False  # ... and was, on this connection
         self._no_ack = False
+        self._largest = None  # bytes that the stream takes of a message
         self.last_error = None
         self._make_header(device)
         inbox = "%s.%s" % (nc.inbox_prefix, random_hex(22))
@@ -127,6 +128,7 @@ class JetStreamSender:
         """What was on its way is lost, or its acknowledgement is."""
         self._retry_at = None
         self._accepts = self._looked = False
+        self._largest = None
         self._again()
         if self._spool.held is not None:
             self._spool.held.reconnected()
@@ -269,6 +271,8 @@ class JetStreamSender:
                 return True
             if self._stored.last(self._spool.subject) is False and self._sent < self._doubtful:
                 return self._wait_for_stream()
+        if self._largest is not None and self._spool.size + len(self._header) > self._largest:
+            return self._reject("the stream")
         try:
             if self._queue():
                 return self._queued()
@@ -289,6 +293,7 @@ class JetStreamSender:
     def _told(self, stream):
         """What the stream says of itself."""
         self._no_ack = stream.no_ack
+        self._largest = stream.largest
         self._ack_ms = min(_NO_ACK_MS, self._ask_ms) if stream.no_ack else self._ask_ms
         if stream.window_ms is not None:
             self._age_ms = max(stream.window_ms // 2, 1)
@@ -322,8 +327,8 @@ class JetStreamSender:
             self._spool.stats.resent += 1
         return False
 
-    def _reject(self):
-        self.last_error = self._spool.reject()
+    def _reject(self, whom="this server"):
+        self.last_error = self._spool.reject(whom)
         return True
 
     def _is_stored(self):

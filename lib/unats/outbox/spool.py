@@ -174,10 +174,10 @@ class Spool:
         """So many readings are: there was no room."""
         self.stats.dropped += n
 
-    def reject(self):
+    def reject(self, whom="this server"):
         """The reading taken out can not be sent, and is done with that; returns why."""
         self.stats.rejected += 1
-        return ValueError("a reading is larger than this server takes")
+        return ValueError("%s: larger than %s takes" % (self.subject.decode(), whom))
 
     def _drop_first(self):
         """Give up the ring's oldest reading."""

@@ -25,8 +25,8 @@ class Stream:
     """The stream that takes a subject, through the connection of `nc`.
 
     `pending`: an answer may still come. `name`: the stream's, and what it says of itself:
-    `no_ack`, `sealed`, `window_ms`, for duplicates; None, False and None before, and where that is
-    not known.
+    `no_ack`, `sealed`, `window_ms`, for duplicates, `largest`, the bytes of headers and payload
+    that it takes; None and False before, and where that is not known.
     timeout_ms: for each answer. told: told(self) is called with an answer.
     """
 
@@ -40,7 +40,7 @@ class Stream:
         self._inbox = None
         self._refused = False  # it is not allowed, and not tried again
         self.pending = self.no_ack = self.sealed = False
-        self.window_ms = None
+        self.window_ms = self.largest = None
 
     def look(self, subject):
         """On a new connection: ask; False: that could not be queued. subject: bytes."""
@@ -110,6 +110,8 @@ class Stream:
             self.sealed = config.get("sealed") is True
             window = config.get("duplicate_window")
             self.window_ms = window // _NS_IN_MS if type(window) is int else None
+            largest = config.get("max_msg_size")
+            self.largest = largest if type(largest) is int and largest > 0 else None
             self._told(self)
         except (Error, KeyError, AttributeError, MemoryError):
             pass  # it is not known then
