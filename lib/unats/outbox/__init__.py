@@ -16,18 +16,18 @@ all the same is counted: `dropped` (there was no room: `policy`), `damaged` (fla
 instant these, `acked`, `unconfirmed` and `len(outbox)` add up to what was put.
 
 **Once, in order.** Each reading is published with the `Nats-Msg-Id` <device>-<mark and number of
-its start>-<sequence>, and removed by its PubAck only. One that was not acknowledged is sent
-again, and the server recognises it for the stream's duplicate window (2 minutes by default). When
-half of that has gone by, or the board was restarted, or it was sent twice without an answer, the
-stream is asked first for the last reading it holds on that subject, and what it has already is not
-sent. (How long that window is the stream is asked once on each connection, but not by a board that
-wakes with `Pipelined`; the largest message that it takes; and whether it acknowledges at all: if
-not, it is asked for what it holds half a second after sending.) So a stream holds every reading once, however long the outage, if
-nobody else publishes to these subjects and the stream has not yet deleted that reading. Where the
-client may not use `$JS.API.STREAM.NAMES`, `.INFO` and
-`.MSG.GET`, or the answer is larger than rx_size, a reading whose acknowledgement was lost may be
-stored twice then (`unverified` counts such questions); its ids are equal, and grow, so that
-whoever reads the stream can tell.
+its start>-<sequence>, and removed by its PubAck only. One that was not acknowledged is sent again,
+and the server recognises it for the stream's duplicate window (2 minutes by default). When half of
+that has gone by, or the board was restarted, or it was sent twice without an answer, the stream is
+asked first for the last reading it holds on that subject, and what it has already is not sent.
+(How long that window is the stream is asked once on each connection, but not by a board that wakes
+with `Pipelined`; the largest message that it takes; and whether it acknowledges at all: if not, it
+is asked for what it holds half a second after sending.) So a stream holds every reading once,
+however long the outage, if nobody else publishes to these subjects and the stream has not yet
+deleted that reading. Where the client may not use `$JS.API.STREAM.NAMES`, `.INFO` and `.MSG.GET`,
+or the answer is larger than rx_size, a reading whose acknowledgement was lost may be stored twice
+then (`unverified` counts such questions); its ids are equal, and grow, so that whoever reads the
+stream can tell.
 
 **A refused reading stops nobody else.** No stream takes its subject, this client may not publish
 there, or the stream says no: then that subject is held, with all its readings in their order, and
