@@ -113,7 +113,7 @@ def _heap(text):
     found = re.fullmatch(r"(\d{1,6})([KM])", text)
     size = int(found[1]) * {"K": 1, "M": 1024}[found[2]] if found else 0
     if not _LEAST_HEAP_KB <= size <= _MOST_HEAP_KB:
-        raise argparse.ArgumentTypeError(f"{text!r}: give it like 176K, or 1M; 32K to 64M")
+        raise argparse.ArgumentTypeError(f"{text!r}: give it like 168K, or 1M; 32K to 64M")
     return text
 
 
