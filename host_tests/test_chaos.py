@@ -103,6 +103,8 @@ class _Streams:
             await nc.request("$JS.API.STREAM.LEADER.STEPDOWN." + name, b"", 5)
             return
         state = None
+        if what == "sealed" and (await js.stream_info(name)).config.sealed:
+            return  # by an earlier try
         if what in ("full", "full per subject"):  # while it grows nobody knows how full it is
             await js.update_stream(_config(board, self._replicas, "no subject"))
             state = (await js.stream_info(name, subjects_filter=">")).state
