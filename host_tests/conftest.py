@@ -1,6 +1,7 @@
 """Puts the code under test on the path, with MicroPython's modules in front of it; fixtures."""
 
 import gc
+import signal
 import sys
 
 import pytest
@@ -15,6 +16,11 @@ import micropython  # noqa: E402,F401  makes viper's names known
 from support.hostile import HostileServer  # noqa: E402
 from support.nats_server import NatsServer  # noqa: E402
 from support.peer import Peer  # noqa: E402
+
+
+def pytest_configure():
+    """What a shell starts in the background ignores Ctrl-C, and so would what is started here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish():

@@ -31,8 +31,10 @@ def get(msg, name):
     if name == "headers":
         return _headers(msg)
     if name == "status":
-        number = _part(msg, _HEAD).split(b"\r\n", 1)[0][8:].strip()[:3]
+        number = _status(msg)[:3]
         return int(number) if number.isdigit() else None
+    if name == "status_text":
+        return _text(_status(msg)[3:].strip())
     raise AttributeError(name)
 
 
@@ -51,6 +53,29 @@ def token_equals(self, i, token):
     dot = self.buffer.find(b".", at, end)
     dot = end if dot < 0 else dot
     return match(self.buffer, at, dot, token) == dot
+
+
+def reply_int(self, i):
+    """The i-th token of the reply subject, from 0, as a number; -1: there is none, or it is none.
+    Allocates beyond 30 bits.
+    """
+    at = self._f[_REPLY]
+    end = self._f[_REPLY + 1]
+    while i > 0:
+        at = self.buffer.find(b".", at, end) + 1
+        if at == 0:
+            return -1
+        i -= 1
+    value = -1
+    while at < end:
+        i = self.buffer[at] - 48
+        if i == -2:
+            break
+        if not 0 <= i <= 9:
+            return -1
+        value = i if value < 0 else value * 10 + i
+        at += 1
+    return value
 
 
 def header_equals(self, name, value):
@@ -186,6 +211,10 @@ def json(self):
     return loads(self.data)
 
 
+def _status(msg):
+    return _part(msg, _HEAD).split(b"\r\n", 1)[0][8:].strip()
+
+
 def _part(msg, i):
     return bytes(memoryview(msg.buffer)[msg._f[i] : msg._f[i + 1]])
 
@@ -227,9 +256,10 @@ def _headers(msg):
     return headers
 
 
-_METHODS = ("token_equals", "header_equals", "to_int", "copy_into", "copy", "json")
+_METHODS = ("token_equals", "reply_int", "header_equals", "to_int", "copy_into", "copy", "json")
 kernels.match = match
 Msg.token_equals = token_equals
+Msg.reply_int = reply_int
 Msg.header_equals = header_equals
 Msg.to_int = to_int
 Msg.copy_into = copy_into

@@ -14,7 +14,9 @@ _TOKENS = const(0x3FFFFFF)
 
 
 def request(nc, *arguments):
-    """See `Client.request`."""
+    """See `Client.request`; with one more, chunked: the handler takes a reply that is larger than
+    the receive buffer in fragments, of which the last counts.
+    """
     if "requests" not in nc.features:
         nc.features["requests"] = Requests(nc)
     return nc.features["requests"].request(*arguments)
@@ -27,12 +29,13 @@ class Request:
     Without a handler somebody waits for `result`: a message, None, or an Error.
     """
 
-    def __init__(self, token, subject, handler, until, left):
+    def __init__(self, token, subject, handler, until, left, chunked):
         self.token = token
         self.subject = subject
         self.handler = handler
         self.until = until
         self.left = left
+        self.chunked = chunked
         self.result = self
 
     def finish(self, result):
@@ -51,23 +54,22 @@ class Requests:
         self._token_at = nc.inbox_prefix.count(".") + 2
         self._pending = []
         self._next = 0
-        self._inbox = nc.subscribe(self._prefix + "*", self._on_reply)
+        self._inbox = nc.subscribe(self._prefix + "*", self._on_reply, chunked=True)
         nc.on_turn += (self._expire,)
         nc.on_refusal += (self._on_refusal,)
 
-    def request(self, subject, payload, timeout_ms, headers, handler, max_msgs):
+    def request(self, subject, payload, timeout_ms, headers, handler, max_msgs, chunked=False):
         """See `Client.request`."""
         check("max_msgs", max_msgs, 0)
         check("timeout_ms", timeout_ms, 0)
         if handler is not None:
             if not callable(handler):
                 raise ValueError("handler: give a function of one argument, the message or None")
-            return (
-                self._start(subject, payload, headers, timeout_ms, handler, max_msgs) is not None
-            )
+            what = subject, payload, headers, timeout_ms, handler, max_msgs, chunked
+            return self._start(*what) is not None
         return self._wait(subject, payload, headers, timeout_ms)
 
-    def _start(self, subject, payload, headers, timeout_ms, handler, max_msgs):
+    def _start(self, subject, payload, headers, timeout_ms, handler, max_msgs, chunked=False):
         """Publish a request; None, with nothing outstanding, if that could not be queued."""
         nc = self._nc
         until = nc.deadline(timeout_ms)
@@ -82,7 +84,7 @@ class Requests:
         if not nc.publish(subject, payload, self._prefix + token, headers):
             return None
         subject = subject if isinstance(subject, str) else bytes(subject).decode()
-        request = Request(token, subject, handler, until, max_msgs or -1)
+        request = Request(token, subject, handler, until, max_msgs or -1, chunked)
         self._pending.append(request)
         return request
 
@@ -122,7 +124,9 @@ class Requests:
     def _on_reply(self, msg):
         for request in self._pending:
             if msg.token_equals(self._token_at, request.token):
-                request.left -= 1
+                if msg.size < msg.total and self._passes_by(request, msg):
+                    return
+                request.left -= msg.last
                 if request.left == 0 or (msg.status == 503 and not msg.size):
                     self._drop(request)
                 if request.handler is None:
@@ -131,6 +135,15 @@ class Requests:
                     request.handler(msg)
                 return
         self._nc.stats.dropped += 1  # too late, or one too many
+
+    def _passes_by(self, request, msg):
+        """Whether a fragment is not for the request: then the message counts as too large."""
+        if not request.chunked and msg.offset == 0:
+            self._inbox.dropped += 1
+            self._inbox.received -= 1
+            self._nc.stats.oversize += 1
+            self._nc.event("oversize", self._inbox)
+        return not request.chunked
 
     def _on_refusal(self, error):
         """The server refuses a subject, or the inbox: a request there that waits fails with that;

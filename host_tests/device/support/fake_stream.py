@@ -38,8 +38,8 @@ class FakeMsg:
     def __init__(self, subject, data, status=None):
         self._subject = subject
         self.data = self.buffer = data
-        self.start = 0
-        self.size = self.end = len(data)
+        self.start = self.offset = 0
+        self.total = self.size = self.end = len(data)
         self.status = status
 
     def startswith(self, prefix):
@@ -114,9 +114,7 @@ class FakeClient:
         self.polls = 0
         self._forgotten = 0  # stored messages whose ids are not known any more
         self._sub = None
-        self._answers = {}  # subscriptions for one message
         self._asked = []
-        self._infos = []
 
     # The client
 
@@ -131,17 +129,12 @@ class FakeClient:
         self.connected = False
         self.sent = []
         asked, self._asked = self._asked, []
-        self._infos = []
         for _, _, handler in asked:
             handler(None)
 
     def subscribe(self, subject, handler, max_msgs=0, chunked=False):
-        sub = Subscription(handler)
-        if chunked:
-            self._answers[subject.encode()] = sub
-        else:
-            self._sub = sub
-        return sub
+        self._sub = Subscription(handler)
+        return self._sub
 
     def publish(self, subject, payload=b"", reply=None, headers=None, n=-1):
         if not self.connected or self.full:
@@ -152,14 +145,14 @@ class FakeClient:
         message = Sent(
             _bytes(subject), _bytes(payload, n), _bytes(reply or b""), _bytes(headers or b"")
         )
-        if message.subject.startswith(b"$JS.API.STREAM.INFO."):
-            self._infos.append(message.reply)
-            return True
         self.sent.append(message)
         self.log.append(message)
         return True
 
-    def request(self, subject, payload=b"", timeout_ms=2000, headers=None, handler=None):
+    def feature(self, name):
+        return self
+
+    def request(self, nc, subject, payload, timeout_ms, headers, handler, max_msgs, chunked):
         if not self.connected or self.full:
             return False
         self._asked.append((subject, payload, handler))
@@ -184,15 +177,6 @@ class FakeClient:
 
     def answer(self):
         """Answer the questions, the answers to which are further questions."""
-        while self._infos and not self.deaf:
-            sub = self._answers.pop(self._infos.pop())
-            self.questions.append("$JS.API.STREAM.INFO.S")
-            if not self.no_api and sub.handler:
-                data = json.dumps({"config": self.config}).encode()
-                for at in range(0, len(data), 50):
-                    part = FakeMsg(b"", data[at : at + 50])
-                    part.last = at + 50 >= len(data)
-                    sub.handler(part)
         while self._asked and not self.deaf:
             name, body, handler = self._asked.pop(0)
             self.questions.append(name)
@@ -201,7 +185,7 @@ class FakeClient:
                     FakeMsg(b"", b"", 503) if self.no_api else self._direct(name[len(_DIRECT) :])
                 )
                 continue
-            answer = None if self.no_api else self._answer(name, json.loads(body))
+            answer = None if self.no_api else self._answer(name, json.loads(body or "{}"))
             handler(None if answer is None else FakeMsg(b"", answer))
 
     def _direct(self, subject):
@@ -268,6 +252,8 @@ class FakeClient:
             self.acknowledge(message, answer)
 
     def _answer(self, name, body):
+        if name == "$JS.API.STREAM.INFO.S":
+            return json.dumps({"config": self.config}).encode()
         if name == "$JS.API.STREAM.NAMES":
             if self.refusals.get(body["subject"].encode()) == "no responders":
                 return b'{"total":0,"streams":null}'

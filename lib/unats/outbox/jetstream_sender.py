@@ -388,8 +388,6 @@ class JetStreamSender:
             if not self._acks >> i & 1 and is_refused(error, source.subject(at)):
                 self._refused(i, error)
                 return
-        if self._config is not None:
-            self._config.refused(error)
         if self._spool.held is not None:
             self._spool.held.refused(error)
 

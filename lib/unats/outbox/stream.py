@@ -6,18 +6,13 @@ JetStream API reference; ADR-1); the answer to the second may be larger than the
 and comes in fragments. Allocates, some KB for as long as that is read.
 """
 
-import json
-
 import utime
 from micropython import const
 
-from unats.errors import Error
-from unats.jetstream import JetStream, result
-from unats.nuid import unique
+from unats.jetstream import JetStream
 
 from .spool import is_over
 
-_MAX_TEXT = const(8192)  # of an answer
 _NS_IN_MS = const(1000000)
 
 
@@ -31,13 +26,11 @@ class Stream:
     """
 
     def __init__(self, nc, domain, timeout_ms, told):
-        self._nc = nc
         self._js = JetStream(nc, domain)
         self._told = told
         self.name = None
         self._timeout_ms = timeout_ms
         self._until = 0
-        self._inbox = None
         self._refused = False  # it is not allowed, and not tried again
         self.pending = self.no_ack = self.sealed = False
         self.window_ms = self.largest = None
@@ -62,18 +55,9 @@ class Stream:
     def close(self):
         """Wait for no answer any more."""
         self.pending = False
-        self._text = b""
-        if self._inbox is not None:
-            self._inbox.unsubscribe()
-            self._inbox = None
-
-    def refused(self, error):
-        """The server does not allow something, perhaps the question."""
-        if self.pending and error.subject == self._question:
-            self._refused = True
-            self.close()
 
     def _on_names(self, answer, error):
+        self._look_at(error)
         names = answer.get("streams") if answer else None
         if self.pending and isinstance(names, list) and names and isinstance(names[0], str):
             self._ask(names[0])
@@ -82,30 +66,26 @@ class Stream:
 
     def _ask(self, name):
         self._question = self._js.prefix + "STREAM.INFO." + name
-        inbox = "%s.%s" % (self._nc.inbox_prefix, unique())
-        self._inbox = self._nc.subscribe(inbox, self._on_part, max_msgs=1, chunked=True)
         try:
-            if self._nc.publish(self._question, b"", inbox):
-                self.name = name
-                return
+            self.name = name
+            self.pending = self._js.call(
+                "STREAM.INFO." + name, None, self._on_info, self._timeout_ms
+            )
         except ValueError:
-            pass  # no name of a stream's
-        self.close()
+            self.pending = False  # no name of a stream's
 
-    def _on_part(self, msg):
-        if self._text is not None:
-            self._text += bytes(memoryview(msg.buffer)[msg.start : msg.end])
-            if len(self._text) > _MAX_TEXT:
-                self._text = None
-        if msg.last:
-            self._inbox = None
-            if self._text:
-                self._read()
-            self.close()
+    def _look_at(self, error):
+        """The server may not allow the question."""
+        self._refused = self._refused or getattr(error, "subject", None) == self._question
 
-    def _read(self):
+    def _on_info(self, answer, error):
+        self._look_at(error)
+        pending, self.pending = self.pending, False
+        if answer and pending:
+            self._read(answer.get("config"))
+
+    def _read(self, config):
         try:
-            config = result(self, dict)["config"]
             self.no_ack = config.get("no_ack") is True
             self.sealed = config.get("sealed") is True
             window = config.get("duplicate_window")
@@ -113,14 +93,5 @@ class Stream:
             largest = config.get("max_msg_size")
             self.largest = largest if type(largest) is int and largest > 0 else None
             self._told(self)
-        except (Error, KeyError, AttributeError, MemoryError):
+        except AttributeError:
             pass  # it is not known then
-
-    # What `result` wants of a message
-
-    def json(self):
-        return json.loads(self._text)
-
-    @property
-    def text(self):
-        return ""

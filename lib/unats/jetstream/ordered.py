@@ -1,0 +1,148 @@
+"""Ordered consumers: messages of a stream in their order, without gaps, and without acknowledging.
+
+An ephemeral consumer that is made anew behind the last message had when one is missing, the
+connection was lost, or the server says nothing (ADR-17). What key-value and object stores read
+with.
+"""
+
+from micropython import const
+
+from unats.nuid import unique
+
+from . import check_name
+from .consumer import _check, config_of, create, number
+from .pull import Pull
+
+_INACTIVE_NS = 300000000000
+_RETRY_MS = const(250)  # doubles, up to
+_MAX_RETRY_MS = const(8000)
+_LONG_MS = const(0x0FFFFFFF)
+
+
+def ordered(
+    js, stream, handler, filter=None, deliver="all", window=8, headers_only=False, ready=None
+):
+    """Have `poll()` call handler(msg) for each message, from now on, in order; returns at once
+    what has `stop()`, `seq` (of the last message), and `error`.
+
+    filter, deliver: as of `js.consumer`. headers_only: without payloads. window: messages on their
+    way. A message that is larger than the receive buffer comes in fragments (`msg.offset`,
+    `msg.last`), the first of them again if the connection is lost in the middle. If the stream is
+    gone handler(None) is called, and `error` says so. ready: ready(pending) is called when the
+    consumer is made, with how many messages are there for it, and again each time that it had to
+    be made anew.
+    """
+    _check(handler)
+    return Ordered(
+        js, check_name(stream, "stream"), handler, filter, deliver, window, headers_only, ready
+    )
+
+
+class Ordered:
+    """See `ordered`."""
+
+    def __init__(self, js, stream, handler, filter, deliver, window, headers_only, ready):
+        self._js, self._stream, self._handler, self._ready = js, stream, handler, ready
+        self._window = window
+        self._config = config_of(deliver, filter)
+        self._config.update(
+            {"ack_policy": "none", "max_deliver": 1, "mem_storage": True, "num_replicas": 1,
+             "inactive_threshold": _INACTIVE_NS, "headers_only": headers_only}
+        )  # fmt: skip
+        self.seq = 0
+        self.error = None
+        self.over = False
+        self._next = 0  # the number in the consumer that the next message has to have
+        self._skipping = False  # the rest of a message that came out of turn
+        self._pull = None
+        self._wait_ms = 0
+        self._again_at = js.nc.deadline(0)  # when it is to be made; None: it is, or being made
+        self._making = 0  # how often it was begun, so that answers to former ones do not count
+        self._hook = self._turn
+        js.nc.on_turn += (self._hook,)
+
+    def stop(self):
+        """End it."""
+        if self.over:
+            return
+        self.over = True
+        nc = self._js.nc
+        nc.on_turn = tuple([f for f in nc.on_turn if f is not self._hook])
+        self._drop()
+
+    def _drop(self):
+        if self._pull is not None:
+            self._pull.stop()
+            self._pull = None
+
+    def _again(self):
+        """Make it anew, with this turn or, if that fails, later and later."""
+        self._drop()
+        self._making += 1
+        self._skipping = True
+        self._again_at = self._js.nc.deadline(self._wait_ms)
+        self._wait_ms = min(max(2 * self._wait_ms, _RETRY_MS), _MAX_RETRY_MS)
+
+    def _turn(self):
+        nc = self._js.nc
+        if self._again_at is None or not nc.connected:
+            return _LONG_MS
+        left = nc.left(self._again_at)
+        if left == 0:
+            self._make()
+        return left or 1
+
+    def _make(self):
+        number = self._making
+        self._again_at = None
+        config = self._config
+        if self.seq:
+            config["deliver_policy"] = "by_start_sequence"
+            config["opt_start_seq"] = self.seq + 1
+        name = unique()
+
+        def made(answer, error):
+            if self.over or number != self._making:
+                return
+            if error is None:
+                self._begin(name, answer)
+            elif getattr(error, "code", 0) == 404 or getattr(error, "code", 0) == 400:
+                self._end(error)
+            else:
+                self._again()
+
+        if not create(self._js, self._stream, name, config, made):
+            self._again()
+
+    def _begin(self, name, answer):
+        self._next, self._skipping = 1, False
+        path = "%s.%s" % (self._stream, name)
+        self._pull = Pull(
+            self._js, path, self._take, self._gone, self._window, lost=self._again
+        )  # fmt: skip
+        if self._ready is not None:
+            pending = answer.get("num_pending", 0)
+            self._ready(pending if type(pending) is int else 0)
+
+    def _gone(self, error):
+        """The consumer is; perhaps it was idle for too long."""
+        if not self.over:
+            self._again()
+
+    def _end(self, error):
+        self.stop()
+        self.error = error
+        self._handler(None)
+
+    def _take(self, msg):
+        if msg.offset == 0:
+            if number(msg, 2) != self._next:
+                self._again()
+                return
+            self._next += 1
+        if self._skipping or self.over:
+            return
+        if msg.last:
+            self.seq = number(msg, 1)
+            self._wait_ms = 0
+        self._handler(msg)
