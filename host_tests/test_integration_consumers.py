@@ -232,19 +232,20 @@ def act(msg):
 
 def test_a_slow_handler_is_delivered_to_again_unless_it_says_that_it_works(board, other, js):
     fill(other, js, (0,))
-    board("c = js.consumer('S', durable='d', ack_wait_ms=500)")
+    board("c = js.consumer('S', durable='d', ack_wait_ms=1000)")
     board("""
 def slow(msg):
     seen.append(msg.delivered)
-    for _ in range(6):
-        utime.sleep_ms(200)
-        if len(seen) > 1:
-            msg.in_progress()
-            nc.transport.write(nc._tx, 0, 0)
-    msg.ack()
+    mine = msg.copy()
+    if mine.delivered == 2:
+        for _ in range(8):
+            sure(mine.in_progress() and nc.flush())
+            utime.sleep_ms(300)
+        sure(mine.ack_sync())
 """)
-    board("c.fetch(1, slow, 1000)")
-    board("c.fetch(1, slow, 1000)")
+    assert board("c.fetch(1, slow, 5000)") == 1
+    assert board("c.fetch(1, slow, 5000)") == 1
+    assert board("c.fetch(1, slow, 2000)") == 0
     assert board("seen") == [1, 2]
 
 

@@ -43,10 +43,11 @@ class Pull:
             body += ',"idle_heartbeat":%d000000' % _HEARTBEAT_MS
         if max_bytes is not None:
             body += ',"max_bytes":%d' % max_bytes
-        self._body = (body + "}").encode()
-        self._subject = ("%sCONSUMER.MSG.NEXT.%s" % (js.prefix, path)).encode()
+        body += "}"
         reply = "%s.%s" % (nc.inbox_prefix, unique())
-        self._reply = reply.encode()
+        line = "PUB %sCONSUMER.MSG.NEXT.%s %s %d\r\n%s\r\n"
+        # (As a control line, since `publish` allocates for what begins with $.)
+        self._line = (line % (js.prefix, path, reply, len(body), body)).encode()
         self.came = self._left = 0  # messages; those that may still come of what was asked for
         self._heard = True  # something since the last look
         self._silent_at = nc.deadline(2 * _HEARTBEAT_MS if expires_ms is None else expires_ms)
@@ -98,7 +99,7 @@ class Pull:
     def _ask(self):
         if self._inbox.sent < 2:  # the subscription must be first
             self._nc.resubscribe()
-        if self._inbox.sent == 2 and self._nc.publish(self._subject, self._body, self._reply):
+        if self._inbox.sent == 2 and self._nc.control(self._line):
             self._left += self._size
 
     def _silence(self):
