@@ -7,6 +7,7 @@ with.
 
 from micropython import const
 
+from unats.errors import Timeout
 from unats.nuid import unique
 
 from . import check_name
@@ -20,8 +21,9 @@ _LONG_MS = const(0x0FFFFFFF)
 
 
 def ordered(
-    js, stream, handler, filter=None, deliver="all", window=8, headers_only=False, ready=None
-):
+    js, stream, handler, filter=None, deliver="all", window=8, headers_only=False, ready=None,
+    timeout_ms=None,
+):  # fmt: skip
     """Have `poll()` call handler(msg) for each message, from now on, in order; returns at once
     what has `stop()`, `seq` (of the last message), and `error`.
 
@@ -30,20 +32,24 @@ def ordered(
     `msg.last`), the first of them again if the connection is lost in the middle. If the stream is
     gone handler(None) is called, and `error` says so. ready: ready(pending) is called when the
     consumer is made, with how many messages are there for it, and again each time that it had to
-    be made anew.
+    be made anew. timeout_ms: it ends with `Timeout` when nothing comes for so long (None: never).
     """
     _check(handler)
-    return Ordered(
-        js, check_name(stream, "stream"), handler, filter, deliver, window, headers_only, ready
-    )
+    stream = check_name(stream, "stream")
+    what = filter, deliver, window, headers_only, ready, timeout_ms
+    return Ordered(js, stream, handler, *what)
 
 
 class Ordered:
     """See `ordered`."""
 
-    def __init__(self, js, stream, handler, filter, deliver, window, headers_only, ready):
+    def __init__(
+        self, js, stream, handler, filter, deliver, window, headers_only, ready, timeout_ms
+    ):  # fmt: skip
         self._js, self._stream, self._handler, self._ready = js, stream, handler, ready
         self._window = window
+        self._timeout_ms = timeout_ms
+        self._until = js.nc.deadline(timeout_ms or 0)
         self._config = config_of(deliver, filter)
         self._config.update(
             {"ack_policy": "none", "max_deliver": 1, "mem_storage": True, "num_replicas": 1,
@@ -84,21 +90,25 @@ class Ordered:
         self._wait_ms = min(max(2 * self._wait_ms, _RETRY_MS), _MAX_RETRY_MS)
 
     def _turn(self):
-        nc = self._js.nc
+        nc, most = self._js.nc, _LONG_MS
+        if self._timeout_ms is not None:
+            most = nc.left(self._until)
+            if most == 0:
+                self._end(Timeout("nothing comes of stream " + self._stream))
+                return 0
         if self._again_at is None or not nc.connected:
-            return _LONG_MS
+            return most
         left = nc.left(self._again_at)
         if left == 0:
             self._make()
-        return left or 1
+        return min(left or 1, most)
 
     def _make(self):
         number = self._making
         self._again_at = None
         config = self._config
         if self.seq:
-            config["deliver_policy"] = "by_start_sequence"
-            config["opt_start_seq"] = self.seq + 1
+            self._begin_at(self.seq + 1)
         name = unique()
 
         def made(answer, error):
@@ -114,8 +124,17 @@ class Ordered:
         if not create(self._js, self._stream, name, config, made):
             self._again()
 
+    def _begin_at(self, seq):
+        self._config["deliver_policy"] = "by_start_sequence"
+        self._config["opt_start_seq"] = seq
+
     def _begin(self, name, answer):
         self._next, self._skipping = 1, False
+        if self._config["deliver_policy"] == "new":  # what it is made anew from
+            there = answer.get("delivered")
+            there = there.get("stream_seq") if isinstance(there, dict) else 0
+            self.seq = there if type(there) is int else 0
+            self._begin_at(self.seq + 1)
         path = "%s.%s" % (self._stream, name)
         self._pull = Pull(
             self._js, path, self._take, self._gone, self._window, lost=self._again
@@ -145,4 +164,6 @@ class Ordered:
         if msg.last:
             self.seq = number(msg, 1)
             self._wait_ms = 0
+        if self._timeout_ms is not None:
+            self._until = self._js.nc.deadline(self._timeout_ms)
         self._handler(msg)
