@@ -206,15 +206,15 @@ class KeyValue:
         found = []
 
         def take(entry):
-            if entry is not None:
-                keep(found, entry)
-            else:
-                watch.stop()
-                handler(None if watch.error else found, watch.error)
+            keep(found, entry)
 
-        watch = Watch(
-            self, pattern, take, deliver, values_only, values_only, self.js.timeout_ms
-        )  # fmt: skip
+        def told():
+            watch.stop()
+            handler(None if watch.error else found, watch.error)
+
+        watch = self._watch(
+            pattern, deliver, take, told, values_only, values_only, self.js.timeout_ms
+        )
         return True
 
     def watch(self, pattern, handler, history=False, updates_only=False, ignore_deletes=False):
@@ -227,60 +227,21 @@ class KeyValue:
         """
         check_handler(handler)
         deliver = "all" if history else "new" if updates_only else "last_per_subject"
-        return Watch(self, pattern, handler, deliver, False, ignore_deletes)
+        return self._watch(pattern, deliver, handler, lambda: handler(None), ignore_deletes)
 
+    def _watch(self, pattern, deliver, take, told, values, headers_only=False, timeout_ms=None):
+        """values: without what says that a value is gone."""
+        from .watching import Watching
 
-class Watch:
-    """See `KeyValue.watch`."""
+        def took(subject, data, seq, headers):
+            entry = Entry(subject[len(self._prefix) :], data, seq, headers)
+            if entry.operation == "PUT" or not values:
+                take(entry)
 
-    def __init__(
-        self, kv, pattern, handler, deliver, headers_only, values_only, timeout_ms=None
-    ):  # fmt: skip
-        self._handler, self._values_only = handler, values_only
-        self._skip = len(kv.bucket) + 5
-        self._told = False  # the present is
-        self._whole = None
-        self._ordered = kv.js.ordered(
-            kv._stream, self._take, kv._prefix + check_subject(pattern, True, "pattern"), deliver,
-            headers_only=headers_only, ready=self._ready, timeout_ms=timeout_ms,
+        subject = self._prefix + check_subject(pattern, True, "pattern")
+        return Watching(
+            self.js, self._stream, subject, deliver, took, told, headers_only, timeout_ms
         )  # fmt: skip
-
-    @property
-    def error(self):
-        return self._ordered.error
-
-    def stop(self):
-        self._ordered.stop()
-
-    def _ready(self, pending):
-        if pending == 0:
-            self._tell()
-
-    def _tell(self):
-        if not self._told:
-            self._told = True
-            self._handler(None)
-
-    def _take(self, msg):
-        if msg is None:
-            self._told = True
-            self._handler(None)
-            return
-        whole = msg
-        if msg.size < msg.total:
-            if msg.offset == 0:
-                from .whole import Whole
-
-                self._whole = Whole(msg)
-            if not self._whole.add(msg):
-                return
-            whole, self._whole = self._whole, None
-        pending = msg.pending
-        entry = Entry(msg.subject[self._skip :], bytes(whole.data), msg.seq, msg.headers)
-        if entry.operation == "PUT" or not self._values_only:
-            self._handler(entry)
-        if pending == 0:
-            self._tell()
 
 
 def _present(entry):

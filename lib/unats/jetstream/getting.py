@@ -1,0 +1,87 @@
+"""An object on its way here: see `objectstore.py`."""
+
+from unats.errors import Error
+
+from .objectstore import digest_of, new_hash
+
+
+class Getting:
+    """Reads the chunks of `info`, one behind the other, and calls handler(info, error)."""
+
+    def __init__(self, store, info, write, offset, progress, handler):
+        self._store, self._info = store, info
+        self._write, self._progress, self._handler = write, progress, handler
+        self._skip = offset  # bytes from the start that are known already
+        self._at = 0  # bytes that were had, in order,
+        self._chunk_at = 0  # ... and where the chunk at hand begins
+        self._chunks = 0
+        self._hash = new_hash()
+        self._ordered = None
+        if info.size == 0:
+            self._end()
+        else:
+            self._ordered = store.js.ordered(
+                store.stream, self._take, "%sC.%s" % (store.prefix, info.nuid), window=2,
+                ready=self._ready, timeout_ms=store.js.timeout_ms,
+            )  # fmt: skip
+
+    def _ready(self, pending):
+        if pending == 0 and self._chunks < self._info.chunks:
+            self._look()
+
+    def _take(self, msg):
+        """A fragment of a chunk; after a lost connection a chunk begins again."""
+        if msg is None:
+            self._look()
+            return
+        start = self._chunk_at + msg.offset
+        known = self._at - start
+        if 0 <= known < msg.size:
+            piece = memoryview(msg.buffer)[msg.start + known : msg.end]
+            self._at += len(piece)
+            self._hash.update(piece)
+            if self._at > self._skip:
+                try:
+                    self._write(piece[-min(len(piece), self._at - self._skip) :])
+                except Exception as e:  # flash is full, for one
+                    self._finish(e)
+                    return
+            if self._progress is not None:
+                self._progress(self._at, self._info.size)
+        if msg.last:
+            self._chunk_at += msg.total
+            self._chunks += 1
+            if self._at >= self._info.size:
+                self._end()
+            elif msg.pending == 0:
+                self._look()
+
+    def _look(self):
+        """No more comes: is it the object still?"""
+        error = self._ordered.error
+        self._ordered.stop()
+
+        def found(info, failed):
+            if failed is None and (info is None or info.nuid != self._info.nuid):
+                self._finish(Error("%s was deleted or replaced" % self._info.name))
+            else:
+                self._finish(error or failed or Error("%s is cut" % self._info.name))
+
+        if not self._store.info(self._info.name, found):
+            self._finish(error or Error("%s is cut" % self._info.name))
+
+    def _end(self):
+        error = None
+        # (Not everybody pads it.)
+        if digest_of(self._hash).rstrip("=") != self._info.digest.rstrip("="):
+            error = Error("%s is damaged: its digest is another one" % self._info.name)
+        elif self._at != self._info.size:
+            error = Error("%s is damaged: it has %d bytes" % (self._info.name, self._at))
+        self._finish(error)
+
+    def _finish(self, error):
+        if self._ordered is not None:
+            self._ordered.stop()
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            handler(None if error else self._info, error)
