@@ -470,7 +470,8 @@ class Storm:
             for found in streams:
                 for i in range(3):  # the order is that of each subject
                     its = [r for r in found if r[1] % 3 == i and r[0] >= board.twice]
-                    assert its == sorted(set(its)), (board.name, _disorder(its))
+                    assert len(set(its)) == len(its), (board.name, _disorder(its))
+                    assert _lateness(its) < board.window, (board.name, _disorder(its))
             assert board.segments() == [], board.name
             found = {reading for stream in streams for reading in stream}
             again += sum(map(len, streams)) - len(found)
@@ -528,6 +529,14 @@ def _reading(board, subject, payload):
         payload,
     )
     return life, n
+
+
+def _lateness(found):
+    """By how many places a reading comes too late, at most: with a window of more than one those
+    that were on their way with it may be taken when it was refused.
+    """
+    places = {reading: i for i, reading in enumerate(sorted(found))}
+    return max((i - places[reading] for i, reading in enumerate(found)), default=0)
 
 
 def _disorder(found):

@@ -27,24 +27,11 @@ from unats.checks import check, check_subject
 from unats.errors import Error, NoResponders, NotConnected, Timeout
 
 NO_STREAM = 10059  # JetStream's err_code for "stream not found"
-_TURN_MS = 1000
-
-_HOMES = {
-    "ensure_stream": "streams",
-    "stream_info": "streams",
-    "delete_stream": "streams",
-    "purge": "streams",
-    "get": "streams",
-    "last": "streams",
-    "last_id": "last_id",
-    "consumer": "consumer",
-    "ordered": "ordered",
-}
 
 
 def _field(fields, name, default):
     """What is there, if it is of the default's kind."""
-    value = fields.get(name)
+    value = fields.get(name, default)
     return value if type(value) is type(default) else default
 
 
@@ -87,9 +74,8 @@ class JetStream:
         self.prefix = "$JS.%s.API." % domain if domain else "$JS.API."
 
     def __getattr__(self, name):
-        if name not in _HOMES:
-            raise AttributeError(name)
-        module = __import__("unats.jetstream." + _HOMES[name], None, None, (name,))
+        module = name if name in ("consumer", "ordered", "last_id") else "streams"
+        module = __import__("unats.jetstream." + module, None, None, (name,))
         setattr(JetStream, name, getattr(module, name))
         return getattr(self, name)
 
@@ -188,7 +174,7 @@ class JetStream:
                 raise Error("the transmit buffer is full")
             raise NotConnected("not connected")
         while not found:
-            self.nc.poll(_TURN_MS)
+            self.nc.poll(1000)
         value, error = found[0]
         if error is not None:
             raise error
@@ -213,15 +199,6 @@ def _present(nc, msg, subject, before):
 def check_handler(handler):
     if not callable(handler):
         raise ValueError("handler: give a function of two arguments, a result and an error")
-
-
-def check_name(name, what):
-    """The name of a stream, a consumer or a bucket. ValueError: it is none."""
-    name = check_subject(name, what=what)
-    for c in name:
-        if c in "./\\":
-            raise ValueError("%s: no dots and slashes in a name" % what)
-    return name
 
 
 def result(msg, kind):

@@ -16,11 +16,11 @@ from hashlib import sha256
 
 import utime
 
-from unats.checks import check
+from unats.checks import check, check_name
 from unats.errors import Error
 from unats.nuid import unique
 
-from . import JetStream, NotConnected, check_handler, check_name
+from . import JetStream, NotConnected, check_handler
 
 _ROLLUP = {"Nats-Rollup": "sub"}
 

@@ -7,10 +7,10 @@ with.
 
 from micropython import const
 
+from unats.checks import check_name
 from unats.errors import Timeout
 from unats.nuid import unique
 
-from . import check_name
 from .consumer import _check, config_of, create, number
 from .pull import Pull
 

@@ -39,7 +39,8 @@ are held; see `unats.outbox.held`.
 After each (re)connection and time-out a single reading goes out; when it is acknowledged, up to
 `window` at a time. The order in the stream is that of `put`, for each subject. Only if the server
 loses one of them and takes later ones, as a clustered stream can while it moves to another leader,
-does that one follow later; and should the board be restarted before it does, it is taken for
+or refuses one and takes a later one of its subject, because the reason ended in between, does that
+one follow later; and should the board be restarted before it does, it is taken for
 stored, and counted as `unconfirmed`. `window=1` excludes even that, at the price of a round trip
 for each reading.
 
