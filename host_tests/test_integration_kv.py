@@ -128,6 +128,18 @@ def test_values_larger_than_the_buffer(board, other, bucket):
     assert other.run(bucket.get("k")).value == large
 
 
+def test_a_value_larger_than_there_is_memory_for_harms_no_other(board, other, bucket):
+    other.run(bucket.put("huge", bytes(200000)))
+    other.run(bucket.put("k", b"1"))
+    board("watch = kv.watch('>', look)")
+    board.until("None in seen")
+    assert board("seen, nc.stats.oversize") == ([("k", b"1", 2, "PUT"), None], 1)
+    error = board.raised("kv.get('huge')")
+    assert "OSError" in error.kinds and "too large" in error.text
+    assert board("sorted(kv.keys())") == ["huge", "k"]
+    assert board("nc.connected")
+
+
 def test_who_comes_first_wins(board, other, bucket):
     assert board("kv.create('k', b'1')") == 1
     assert board("tried(kv.create, 'k', b'2')") == "wrong"

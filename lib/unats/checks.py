@@ -31,12 +31,3 @@ def check(name, value, start, end=0x3FFFFFFF):
     """ValueError unless the argument is an int from start to end."""
     if type(value) is not int or not start <= value <= end:
         raise ValueError("%s: give an int, %d to %d" % (name, start, end))
-
-
-def check_name(name, what):
-    """The name of a stream, a consumer or a bucket. ValueError, which names `what`: it is none."""
-    name = check_subject(name, what=what)
-    for c in name:
-        if c in "./\\":
-            raise ValueError("%s: no dots and slashes in a name" % what)
-    return name

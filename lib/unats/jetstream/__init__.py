@@ -201,6 +201,15 @@ def check_handler(handler):
         raise ValueError("handler: give a function of two arguments, a result and an error")
 
 
+def check_name(name, what):
+    """The name of a stream, a consumer or a bucket. ValueError, which names `what`: it is none."""
+    name = check_subject(name, what=what)
+    for c in name:
+        if c in "./\\":
+            raise ValueError("%s: no dots and slashes in a name" % what)
+    return name
+
+
 def result(msg, kind):
     """What is answered, as `kind` makes it of the fields: PubAck, or dict. `JetStreamError`: it
     failed; any other Error: that is no answer of JetStream's.

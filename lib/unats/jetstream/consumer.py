@@ -26,11 +26,11 @@ receive buffer comes in fragments, as with `chunked=True`, if the handler takes 
 delivered again, as often as `max_deliver` has it.
 """
 
-from unats.checks import check, check_name, check_subject
+from unats.checks import check, check_subject
 from unats.kernels import Msg
 from unats.nuid import unique
 
-from . import NotConnected, check_handler
+from . import NotConnected, check_handler, check_name
 from .pull import Pull
 
 _NO_CONSUMER = 10014  # err_code

@@ -11,9 +11,9 @@ Every call waits, or has `handler=`: see `unats.jetstream`. A watch goes on by i
 connections. Values may be larger than the receive buffer. All of this allocates.
 """
 
-from unats.checks import check, check_name, check_subject
+from unats.checks import check, check_subject
 
-from . import JetStream, JetStreamError, check_handler
+from . import JetStream, JetStreamError, check_handler, check_name
 
 _WRONG = 10071  # err_code: wrong last sequence
 _NS = 1000000000

@@ -16,11 +16,11 @@ from hashlib import sha256
 
 import utime
 
-from unats.checks import check, check_name
+from unats.checks import check
 from unats.errors import Error
 from unats.nuid import unique
 
-from . import JetStream, NotConnected, check_handler
+from . import JetStream, NotConnected, check_handler, check_name
 
 _ROLLUP = {"Nats-Rollup": "sub"}
 
@@ -152,7 +152,7 @@ class ObjectStore:
     def get(self, name, write, offset=0, progress=None, handler=None):
         """Read an object: its `ObjectInfo`, once all of it has been handed to write(memoryview),
         and is what was put. Error: there is none of that name, or it was damaged, deleted or
-        replaced meanwhile.
+        replaced meanwhile. Timeout: nothing came for `timeout_ms`; what came is known, see offset.
 
         offset: so many bytes from the start are known already, and are not handed on. progress:
         progress(bytes so far, size) is called with each piece. A link is followed once.
@@ -238,18 +238,19 @@ class ObjectStore:
             if info is None:
                 handler(None if error else False, error)
                 return
+            chunks = self.prefix + "C." + info.nuid
+
+            def marked(ack, error):
+                if error is not None:
+                    handler(None, error)
+                elif not self.js.purge(self.stream, chunks, purged):
+                    handler(None, NotConnected("the connection was lost"))
+
             fields = {"name": name, "bucket": self.bucket, "nuid": info.nuid, "size": 0,
                       "chunks": 0, "digest": "", "deleted": True, "mtime": mtime()}  # fmt: skip
             if not self.js.publish(
                 self._meta(name), json.dumps(fields), None, marked, None, _ROLLUP
             ):
-                handler(None, NotConnected("the connection was lost"))
-            self._gone = info.nuid
-
-        def marked(ack, error):
-            if error is not None:
-                handler(None, error)
-            elif not self.js.purge(self.stream, self.prefix + "C." + self._gone, purged):
                 handler(None, NotConnected("the connection was lost"))
 
         def purged(count, error):

@@ -7,10 +7,11 @@ with.
 
 from micropython import const
 
-from unats.checks import check_name
+from unats.checks import check
 from unats.errors import Timeout
 from unats.nuid import unique
 
+from . import check_name
 from .consumer import _check, config_of, create, number
 from .pull import Pull
 
@@ -35,6 +36,7 @@ def ordered(
     be made anew. timeout_ms: it ends with `Timeout` when nothing comes for so long (None: never).
     """
     _check(handler)
+    check("window", window, 1)
     stream = check_name(stream, "stream")
     what = filter, deliver, window, headers_only, ready, timeout_ms
     return Ordered(js, stream, handler, *what)

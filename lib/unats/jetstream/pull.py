@@ -87,7 +87,7 @@ class Pull:
         left = nc.left(self._silent_at)
         if left == 0:
             return self._silence()
-        if self._once or self._left > self._low:
+        if self._left > self._low:
             return left
         if self._retry_at is not None:
             if nc.left(self._retry_at):

@@ -6,10 +6,10 @@ The JetStream API reference of the NATS documentation; direct gets: ADR-31. Thes
 
 from binascii import a2b_base64
 
-from unats.checks import check_name, check_subject
+from unats.checks import check_subject
 from unats.errors import Error, NoResponders
 
-from . import JetStreamError, NotConnected, check_handler, result
+from . import JetStreamError, NotConnected, check_handler, check_name, result
 
 _IN_USE = 10058  # err_code: there is another one of that name
 _NO_MESSAGE = 10037

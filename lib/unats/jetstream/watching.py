@@ -2,18 +2,21 @@
 each change.
 """
 
+from unats.errors import Error
+
 
 class Watching:
     """Calls take(subject, data, seq, headers) for each message of an ordered consumer, and told()
     once the present is told; and once more if the stream is gone, of which `error` says why.
 
-    Messages may be larger than the receive buffer. The rest: see `ordered.py`.
+    Messages may be larger than the receive buffer; what there is no memory for is counted as
+    `nc.stats.oversize`. The rest: see `ordered.py`.
     """
 
     def __init__(
         self, js, stream, filter, deliver, take, told, headers_only=False, timeout_ms=None
     ):  # fmt: skip
-        self._call, self._told_to = take, told
+        self._nc, self._call, self._told_to = js.nc, take, told
         self._told = False  # the present is
         self._whole = None
         self._ordered = js.ordered(
@@ -52,6 +55,12 @@ class Watching:
                 return
             whole, self._whole = self._whole, None
         pending = msg.pending
-        self._call(msg.subject, bytes(whole.data), msg.seq, msg.headers)
+        try:
+            what = msg.subject, bytes(whole.data), msg.seq, msg.headers
+        except (Error, MemoryError):  # larger than there is memory for
+            what = None
+            self._nc.stats.oversize += 1
+        if what is not None:
+            self._call(*what)
         if pending == 0:
             self._tell()
