@@ -57,9 +57,9 @@ format: $(BASE)
 	@build/venv/bin/ruff check --quiet --select I --fix .
 	@build/venv/bin/ruff format --quiet .
 
-# Four at a time, on two cores too: they wait more than they work.
+# Four at a time, on two cores too: they wait more than they work, and some far longer than others.
 test: lint $(BASE) $(VALGRIND)
-	@$(PY) -m pytest -n 4 -m 'not soak' $(ARGS)
+	@$(PY) -m pytest -n 4 --dist worksteal -m 'not soak' $(ARGS)
 
 soak: $(BASE)
 	@$(PY) -m pytest -m soak -s $(ARGS)

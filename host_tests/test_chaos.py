@@ -219,10 +219,10 @@ def _boards(readings, kills, faults, **options):
 
 
 def test_chaos_with_one_server(seed, tmp_path):
-    boards = _boards(800, kills=4, faults=20)
+    boards = _boards(640, kills=4, faults=20)
     with NatsServer(_permissions([]), jetstream=True) as server:
         figures = _go_through(seed, boards, [server], 16, tmp_path, replicas=1, troubles=6)
-    _check(figures, 4000, 16, 100, 16)
+    _check(figures, 3200, 16, 100, 16)
 
 
 def test_chaos_with_a_cluster(seed, tmp_path):
