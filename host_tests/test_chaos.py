@@ -17,7 +17,6 @@ What breaks comes from a number that is printed; UNATS_SEED=number repeats it.
 import json
 import os
 import random
-import signal
 import time
 
 import pytest
@@ -86,8 +85,7 @@ class _Streams:
         """It begins, or ends."""
         if what == "not permitted":
             subject = [] if ends else ["chaos.%s.0" % board.name]
-            self._servers[0].configure(_permissions(subject))
-            self._servers[0].signal(signal.SIGHUP)
+            self._servers[0].reload(_permissions(subject))
             return
         js_do = self._end if ends else self._begin
         _try_often(lambda: self._run(js_do, board, what))

@@ -120,6 +120,14 @@ class NatsServer:
         self._config = config
         (self.folder / "server.conf").write_text(config)
 
+    def reload(self, config):
+        """Another configuration, from now on or, if it does not run, from its start on."""
+        self.configure(config)
+        while self.running and not self._listens():  # the signal would end it before that
+            time.sleep(0.01)
+        if self.running:
+            self.signal(signal.SIGHUP)
+
     def kill(self):
         """kill -9."""
         self._end(signal.SIGKILL)
