@@ -2,7 +2,6 @@
 goes on.
 """
 
-import signal
 import time
 
 import pytest
@@ -79,11 +78,6 @@ def auth_board(request):
     request.addfinalizer(board.stop)
     board("from unats import auth")
     return board
-
-
-def _reload(server, fleet):
-    server.configure(fleet.config())
-    server.signal(signal.SIGHUP)
 
 
 def _round_trip(board, subject):
@@ -265,7 +259,7 @@ def test_a_user_revoked_while_connected(auth_board, own_fleet):
     _connect(auth_board, server.url, "auth.UserCredentials(%r)", user.creds().encode(), **_FAST)
     fleet.account.revoke(user.public)
     time.sleep(1.2)  # the server looks at an account once a second at most
-    _reload(server, fleet)
+    server.reload(fleet.config())
     auth_board.until("names().count('error') >= 2")
     assert auth_board("events[1]") == (
         "disconnected",

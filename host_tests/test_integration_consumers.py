@@ -5,19 +5,14 @@ in between.
 import pytest
 from nats.js.api import ConsumerConfig, StreamConfig
 
+from support.jetstream import READING, equipped, other, server  # noqa: F401  fixtures too
 from support.live import Board, BoardError, eventually, start_board  # noqa: F401  fixture
 from support.peer import Peer
 from support.proxy import Proxy
 
-_SOON = {"reconnect_wait_ms": 20, "reconnect_max_wait_ms": 100}
-_PRELUDE = """
-import unats.errors
-import unats.jetstream.streams
-gc.collect()
-import unats.jetstream.pull
-import unats.jetstream.ordered
-gc.collect()
-from unats.jetstream import JetStream, JetStreamError
+_PRELUDE = (
+    READING
+    + """from unats.jetstream import JetStream, JetStreamError
 js = JetStream(nc)
 answers = []
 def answered(result, error):
@@ -34,27 +29,15 @@ def look(msg):
 def busy():
     nc.poll(5)
 """
+)
 
 
 @pytest.fixture(params=["micropython", "cpython"])
 def board(request, server):
     board = Board(request.param, heapsize="400K")
-    board.connect(server.url, **_SOON)
-    board.start(_PRELUDE)
-    board.result()
+    equipped(board, server.url, _PRELUDE)
     yield board
     board.stop()
-
-
-@pytest.fixture
-def server(start_nats_server):
-    return start_nats_server(jetstream=True)
-
-
-@pytest.fixture
-def other(server):
-    with Peer(server.url) as peer:
-        yield peer
 
 
 @pytest.fixture
@@ -268,9 +251,7 @@ def test_consuming_asks_for_more_before_it_runs_dry(board, other, js):
 
 def test_receiving_and_acknowledging_allocate_nothing(start_board, server, other, js):
     board = start_board(heapsize="400K")
-    board.connect(server.url, **_SOON)
-    board.start(_PRELUDE)
-    board.result()
+    equipped(board, server.url, _PRELUDE)
     fill(other, js, range(600))
     board("""
 def ack(msg):
@@ -354,9 +335,7 @@ def test_ordered_goes_on_without_gaps_over_lost_connections(server, other, js):
     board = Board("micropython", heapsize="400K")
     try:
         with Proxy(server.port) as proxy:
-            board.connect(proxy.url, **_SOON)
-            board.start(_PRELUDE)
-            board.result()
+            equipped(board, proxy.url, _PRELUDE)
             board("going = js.ordered('S', look, window=4)")
             for n in range(1, 10):
                 board.until("len(seen) >= %d" % (20 * n))

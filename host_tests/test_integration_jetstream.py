@@ -14,13 +14,13 @@ import pytest
 from nats.js.api import StreamConfig
 
 from support.interpreters import unix_command, unix_environment
+from support.jetstream import SOON, equipped, other, server  # noqa: F401  fixtures too
 from support.live import BOARD_HEAP, any_board, board, eventually, start_board  # noqa: F401  fixtures too
 from support.paths import PROGRAMS
 from support.peer import Peer
 from support.proxy import Proxy
 
 _PATIENCE_S = 60
-_SOON = {"reconnect_wait_ms": 20, "reconnect_max_wait_ms": 100}
 
 # Defines js, and readings(n, first=0), which lets the outbox take n of them.
 _PRELUDE = """
@@ -78,18 +78,6 @@ class Stream:
 
 
 @pytest.fixture
-def server(start_nats_server):
-    """A server with JetStream of the test's own, to be killed."""
-    return start_nats_server(jetstream=True)
-
-
-@pytest.fixture
-def other(server):
-    with Peer(server.url) as peer:
-        yield peer
-
-
-@pytest.fixture
 def stream(other):
     return Stream(other)
 
@@ -101,10 +89,7 @@ def proxy(server):
 
 
 def with_jetstream(board, url, **options):
-    board.connect(url, **dict(_SOON, **options))
-    board.start(_PRELUDE)
-    board.result()
-    return board
+    return equipped(board, url, _PRELUDE, **options)
 
 
 def numbers(n, first=0):

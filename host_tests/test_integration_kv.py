@@ -8,19 +8,14 @@ import pytest
 from nats.js.api import KeyValueConfig
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 
+from support.jetstream import READING, equipped, other, server  # noqa: F401  fixtures too
 from support.live import Board
 from support.peer import Peer
 from support.proxy import Proxy
 
-_SOON = {"reconnect_wait_ms": 20, "reconnect_max_wait_ms": 100}
-_PRELUDE = """
-import unats.errors
-import unats.jetstream.streams
-gc.collect()
-import unats.jetstream.pull
-import unats.jetstream.ordered
-gc.collect()
-from unats.jetstream.kv import KeyValue, WrongRevision
+_PRELUDE = (
+    READING
+    + """from unats.jetstream.kv import KeyValue, WrongRevision
 kv = KeyValue(nc, "B")
 answers = []
 def answered(result, error):
@@ -37,30 +32,13 @@ def entry(key):
     found = kv.get(key)
     return found and (found.key, found.value, found.revision, found.operation)
 """
-
-
-@pytest.fixture
-def server(start_nats_server):
-    return start_nats_server(jetstream=True)
-
-
-@pytest.fixture
-def other(server):
-    with Peer(server.url) as peer:
-        yield peer
-
-
-def equipped(board, url):
-    board.connect(url, **_SOON)
-    board.start(_PRELUDE)
-    board.result()
-    return board
+)
 
 
 @pytest.fixture(params=["micropython", "cpython"])
 def board(request, server):
     board = Board(request.param, heapsize="500K")
-    yield equipped(board, server.url)
+    yield equipped(board, server.url, _PRELUDE)
     board.stop()
 
 
@@ -213,7 +191,7 @@ def test_a_watch_goes_on_over_lost_connections(server, other, bucket):
     board = Board("micropython", heapsize="500K")
     try:
         with Proxy(server.port) as proxy:
-            equipped(board, proxy.url)
+            equipped(board, proxy.url, _PRELUDE)
             board("watch = kv.watch('k.>', look, updates_only=True)")
             board.until("seen == [None]")
             for n in range(40):

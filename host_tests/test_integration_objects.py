@@ -10,19 +10,13 @@ import pytest
 from nats.js.api import ObjectMeta, ObjectMetaOptions
 from nats.js.errors import ObjectNotFoundError
 
+from support.jetstream import READING, equipped, other, server  # noqa: F401  fixtures too
 from support.live import Board, pattern
-from support.peer import Peer
 from support.proxy import Proxy
 
-_SOON = {"reconnect_wait_ms": 20, "reconnect_max_wait_ms": 100}
-_PRELUDE = """
-import unats.errors
-import unats.jetstream.streams
-gc.collect()
-import unats.jetstream.pull
-import unats.jetstream.ordered
-gc.collect()
-from unats.jetstream.objectstore import ObjectStore
+_PRELUDE = (
+    READING
+    + """from unats.jetstream.objectstore import ObjectStore
 store = ObjectStore(nc, "B")
 answers = []
 def answered(result, error):
@@ -39,30 +33,13 @@ sink = Sink()
 def about(info):
     return info and (info.name, info.size, info.chunks, info.metadata, info.deleted)
 """
-
-
-@pytest.fixture
-def server(start_nats_server):
-    return start_nats_server(jetstream=True)
-
-
-@pytest.fixture
-def other(server):
-    with Peer(server.url) as peer:
-        yield peer
-
-
-def equipped(board, url):
-    board.connect(url, **_SOON)
-    board.start(_PRELUDE)
-    board.result()
-    return board
+)
 
 
 @pytest.fixture(params=["micropython", "cpython"])
 def board(request, server):
     board = Board(request.param, heapsize="600K")
-    yield equipped(board, server.url)
+    yield equipped(board, server.url, _PRELUDE)
     board.stop()
 
 
@@ -194,7 +171,7 @@ def test_over_lost_connections(server, other, bucket):
     board = Board("micropython", heapsize="600K")
     try:
         with Proxy(server.port) as proxy:
-            equipped(board, proxy.url)
+            equipped(board, proxy.url, _PRELUDE)
             board.start("store.get('f', sink.write).size")
             cuts = 0
             while board.busy:

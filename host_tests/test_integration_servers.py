@@ -153,8 +153,7 @@ def test_wrong_credentials_are_tried_at_a_bounded_rate(any_board, start_nats_ser
     gaps = any_board("[utime.ticks_diff(b, a) for a, b in zip(moments, moments[1:])]")
     assert all(gap >= least for gap, least in zip(gaps, (20, 40, 80, 160))), gaps
 
-    server.configure(MONITORED + _USERS.replace("s3cret", "old"))
-    server.signal(signal.SIGHUP)
+    server.reload(MONITORED + _USERS.replace("s3cret", "old"))
     any_board.until("nc.connected")
     assert any_board.events[-1] == "connected"
 
@@ -169,14 +168,12 @@ def test_a_user_that_is_taken_away_and_given_back(any_board, start_nats_server, 
         reconnect_max_wait_ms=100,
     )
     any_board("sub(%r) and None", subject)
-    server.configure(MONITORED + _USERS.replace("s3cret", "new"))
-    server.signal(signal.SIGHUP)
+    server.reload(MONITORED + _USERS.replace("s3cret", "new"))
     any_board.until("names()[-1] == 'error'")
     assert any_board.events[:3] == ["connected", "disconnected", "error"]
     assert any_board("{event[1][0] for event in events[1:]}") == {"AuthError"}
     assert any_board("nc.state == 'reconnecting'")
-    server.configure(MONITORED + _USERS)
-    server.signal(signal.SIGHUP)
+    server.reload(MONITORED + _USERS)
     any_board.until("nc.connected")
     assert any_board.events[-1] == "reconnected"
     with Peer(server.url, user="board", password="s3cret") as other:

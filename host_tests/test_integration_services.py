@@ -5,8 +5,8 @@ import json
 import nats.micro
 import pytest
 
+from support.jetstream import equipped, other  # noqa: F401  fixtures too
 from support.live import Board, eventually
-from support.peer import Peer
 
 _PRELUDE = """
 from unats.services import Service, ServiceError
@@ -27,18 +27,10 @@ def server(start_nats_server):
     return start_nats_server()
 
 
-@pytest.fixture
-def other(server):
-    with Peer(server.url) as peer:
-        yield peer
-
-
 @pytest.fixture(params=["micropython", "cpython"])
 def board(request, server):
     board = Board(request.param, heapsize="300K")
-    board.connect(server.url, reconnect_wait_ms=20, reconnect_max_wait_ms=100)
-    board.start(_PRELUDE)
-    board.result()
+    equipped(board, server.url, _PRELUDE)
     board.start("until(lambda: service.stopped, 60)")
     yield board
     board.stop()
@@ -150,9 +142,7 @@ def test_stopped_it_answers_no_more(start_board_with_services, other):
 @pytest.fixture
 def start_board_with_services(server):
     board = Board("micropython", heapsize="300K")
-    board.connect(server.url)
-    board.start(_PRELUDE)
-    board.result()
+    equipped(board, server.url, _PRELUDE)
     yield board
     board.stop()
 

@@ -59,6 +59,14 @@ class Case(WithClient):
         for subject in subjects:
             self.nc.refusals[subject.encode()] = kind
 
+    def hold(self, n):
+        """Begin with n readings of BAD that are refused."""
+        self.begin()
+        self.refuse(FULL, BAD)
+        self.nc.up()
+        self.give(BAD, *data("b", *range(n)))
+        self.turns(20)
+
     def stored(self, subject):
         return [m.data for m in self.nc.stored if m.subject == subject.encode()]
 
@@ -129,11 +137,7 @@ class Others(Case):
         self.assertEqual(self.attempts(BAD, 5000)[:3], [0, 10, 30])
 
     def test_one_that_fails_again_when_it_is_its_turn(self):
-        self.begin()
-        self.refuse(FULL, BAD)
-        self.nc.up()
-        self.give(BAD, *data("b", 0, 1, 2))
-        self.turns(20)
+        self.hold(3)
         self.refuse(None, BAD)
         while not self.stored(BAD):
             self.turns(1, 100)
@@ -234,11 +238,7 @@ class Others(Case):
     def test_connections_that_get_lost(self):
         for turns in range(1, 12):
             self.begin_again()
-            self.begin()
-            self.refuse(FULL, BAD)
-            self.nc.up()
-            self.give(BAD, *data("b", 0, 1, 2))
-            self.turns(20)
+            self.hold(3)
             self.refuse(None, BAD)
             self.nc.window = 0
             self.turns(1, 1000)
@@ -268,11 +268,7 @@ class Others(Case):
         large = {"code": 400, "err_code": 10054, "description": "too large"}
         for which in (0, 1, 2):
             self.begin_again()
-            self.begin()
-            self.refuse(FULL, BAD)
-            self.nc.up()
-            self.give(BAD, *data("b", 0, 1, 2))
-            self.turns(20)
+            self.hold(3)
             self.refuse(
                 lambda msg, which=which: large if msg.data == b"b%d" % which else None, BAD
             )

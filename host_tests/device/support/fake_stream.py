@@ -132,7 +132,7 @@ class FakeClient:
         for _, _, handler in asked:
             handler(None)
 
-    def subscribe(self, subject, handler, max_msgs=0, chunked=False):
+    def subscribe(self, subject, handler):
         self._sub = Subscription(handler)
         return self._sub
 
