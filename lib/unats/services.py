@@ -168,9 +168,10 @@ class Endpoint:
         self.time_us += utime.ticks_diff(utime.ticks_us(), began)
 
     def _failed(self, nc, reply, error):
-        code = getattr(error, "code", 500) if isinstance(error, ServiceError) else 500
-        text = error.text if code != 500 or isinstance(error, ServiceError) else repr(error)
-        text = "".join([c if c >= " " and c != "\x7f" else " " for c in str(text)])
+        code, text = 500, repr(error)
+        if isinstance(error, ServiceError):
+            code, text = error.code, str(error.text)
+        text = "".join([c if c >= " " and c != "\x7f" else " " for c in text])
         self.errors += 1
         self.last_error = "%d: %s" % (code, text)
         if reply:

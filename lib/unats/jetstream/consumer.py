@@ -65,13 +65,13 @@ def consumer(
     name = unique() if durable is None else check_name(durable, "durable")
     config = config_of(deliver, filter)
     config["ack_policy"] = "explicit"
-    for what, value, least in (
-        ("ack_wait", ack_wait_ms, 1), ("max_deliver", max_deliver, 1),
-        ("inactive_threshold", inactive_ms, 1),
+    for what, value, unit in (
+        ("ack_wait", ack_wait_ms, 1000000), ("max_deliver", max_deliver, 1),
+        ("inactive_threshold", inactive_ms, 1000000),
     ):  # fmt: skip
         if value is not None:
-            check(what, value, least)
-            config[what] = value if what == "max_deliver" else value * 1000000
+            check(what, value, 1)
+            config[what] = value * unit
     if durable is None:
         config.setdefault("inactive_threshold", _MINUTES_MS * 1000000)
     else:

@@ -1,8 +1,10 @@
 """An object on its way here: see `objectstore.py`."""
 
+from hashlib import sha256
+
 from unats.errors import Error
 
-from .objectstore import digest_of, new_hash
+from .objectstore import digest_of
 
 
 class Getting:
@@ -15,7 +17,7 @@ class Getting:
         self._at = 0  # bytes that were had, in order,
         self._chunk_at = 0  # ... and where the chunk at hand begins
         self._chunks = 0
-        self._hash = new_hash()
+        self._hash = sha256()
         self._ordered = None
         if info.size == 0:
             self._end()

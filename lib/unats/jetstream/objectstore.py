@@ -12,13 +12,11 @@ has `handler=`: see `unats.jetstream`. All of this allocates, but never a chunk.
 
 import json
 from binascii import b2a_base64
-from hashlib import sha256
 
 import utime
 
 from unats.checks import check
 from unats.errors import Error
-from unats.nuid import unique
 
 from . import JetStream, NotConnected, check_handler, check_name
 
@@ -273,11 +271,3 @@ def digest_of(hash):
 def mtime():
     """Now, as RFC 3339 has it."""
     return "%04d-%02d-%02dT%02d:%02d:%02dZ" % tuple(utime.gmtime()[:6])
-
-
-def new_hash():
-    return sha256()
-
-
-def new_nuid():
-    return unique()

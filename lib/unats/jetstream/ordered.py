@@ -13,11 +13,9 @@ from unats.nuid import unique
 
 from . import check_name
 from .consumer import _check, config_of, create, number
-from .pull import Pull
+from .pull import Pull, longer, without
 
 _INACTIVE_NS = 300000000000
-_RETRY_MS = const(250)  # doubles, up to
-_MAX_RETRY_MS = const(8000)
 _LONG_MS = const(0x0FFFFFFF)
 
 
@@ -75,7 +73,7 @@ class Ordered:
             return
         self.over = True
         nc = self._js.nc
-        nc.on_turn = tuple([f for f in nc.on_turn if f is not self._hook])
+        nc.on_turn = without(nc.on_turn, self._hook)
         self._drop()
 
     def _drop(self):
@@ -89,7 +87,7 @@ class Ordered:
         self._making += 1
         self._skipping = True
         self._again_at = self._js.nc.deadline(self._wait_ms)
-        self._wait_ms = min(max(2 * self._wait_ms, _RETRY_MS), _MAX_RETRY_MS)
+        self._wait_ms = longer(self._wait_ms)
 
     def _turn(self):
         nc, most = self._js.nc, _LONG_MS
@@ -118,7 +116,7 @@ class Ordered:
                 return
             if error is None:
                 self._begin(name, answer)
-            elif getattr(error, "code", 0) == 404 or getattr(error, "code", 0) == 400:
+            elif getattr(error, "code", 0) in (400, 404):
                 self._end(error)
             else:
                 self._again()

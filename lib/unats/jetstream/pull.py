@@ -68,8 +68,8 @@ class Pull:
             self.over = True
             self._inbox.unsubscribe()
             nc = self._nc
-            nc.on_turn = tuple([f for f in nc.on_turn if f is not self._hooks[0]])
-            nc.on_connect = tuple([f for f in nc.on_connect if f is not self._hooks[1]])
+            nc.on_turn = without(nc.on_turn, self._hooks[0])
+            nc.on_connect = without(nc.on_connect, self._hooks[1])
 
     def _end(self, error):
         if not self.over:
@@ -170,7 +170,7 @@ class Pull:
     def _later(self):
         """Ask again after a while, a longer one each time."""
         self._retry_at = self._nc.deadline(self._wait_ms)
-        self._wait_ms = min(max(2 * self._wait_ms, _RETRY_MS), _MAX_RETRY_MS)
+        self._wait_ms = longer(self._wait_ms)
 
     def _look(self):
         """Is the consumer there at all?"""
@@ -179,12 +179,20 @@ class Pull:
         def found(answer, error):
             if self.over:
                 return
-            if getattr(error, "code", 0) == 404:
-                self._end(error)
-            elif self._once and error is not None:
+            if getattr(error, "code", 0) == 404 or (self._once and error is not None):
                 self._end(error)
             else:
                 self._later()
 
         if not self._js.call("CONSUMER.INFO." + self._path, None, found) and self._once:
             self._end(Error("the transmit buffer is full"))
+
+
+def without(hooks, hook):
+    """The hooks of a client without this one."""
+    return tuple([f for f in hooks if f is not hook])
+
+
+def longer(ms):
+    """The wait that follows a wait of so many ms."""
+    return min(max(2 * ms, _RETRY_MS), _MAX_RETRY_MS)

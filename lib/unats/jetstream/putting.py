@@ -1,10 +1,12 @@
 """An object on its way to the store: see `objectstore.py`."""
 
 import json
+from hashlib import sha256
 
 from unats.errors import NotConnected
+from unats.nuid import unique
 
-from .objectstore import _ROLLUP, ObjectInfo, digest_of, mtime, new_hash, new_nuid
+from .objectstore import _ROLLUP, ObjectInfo, digest_of, mtime
 
 
 class Putting:
@@ -19,10 +21,10 @@ class Putting:
         self._buf = bytearray(chunk_size)
         if not hasattr(source, "readinto"):
             self._source = memoryview(source.encode() if isinstance(source, str) else source)
-        self._hash = new_hash()
+        self._hash = sha256()
         self._old = None
         self._fields = {
-            "name": name, "bucket": store.bucket, "nuid": new_nuid(), "size": 0, "chunks": 0,
+            "name": name, "bucket": store.bucket, "nuid": unique(), "size": 0, "chunks": 0,
             "options": {"max_chunk_size": chunk_size}, "metadata": metadata or {},
         }  # fmt: skip
         self._error = None

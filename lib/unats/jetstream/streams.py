@@ -5,6 +5,7 @@ The JetStream API reference of the NATS documentation; direct gets: ADR-31. Thes
 """
 
 from binascii import a2b_base64
+from json import dumps
 
 from unats.checks import check_subject
 from unats.errors import Error, NoResponders
@@ -139,8 +140,6 @@ def _get(js, stream, subject, body, handler, into=None):
 
     def asked(msg):
         return _asked(msg, stream, into)
-
-    from json import dumps
 
     question = "%sDIRECT.GET.%s" % (js.prefix, stream)
     if subject and "*" not in subject and ">" not in subject:
