@@ -87,10 +87,10 @@ class Console:
             task = progress.add_task(text, total=total)
             yield lambda: progress.advance(task)
 
-    def boards(self, boards):
+    def boards(self, boards, away=False):
         """For `live`: a line for each of as many boards as there is room for. A board has `name`,
         `values` (a dict: the last one of each kind), `heard_at` (monotonic seconds, or None),
-        `waiting` (readings, or None) and `link`, which are text or numbers.
+        `waiting` (readings, or None) and `link`, which are text or numbers. away: their server is.
         """
         kinds = list(dict.fromkeys(kind for board in boards for kind in board.values))
         room = max(self._rich.height - _LINES_ABOVE, 1)
@@ -100,7 +100,7 @@ class Console:
             values = [value(kind, seen[kind]) if kind in seen else "" for kind in kinds]
             age = f"{time.monotonic() - board.heard_at:.0f} s" if board.heard_at else ""
             waiting = "" if board.waiting is None else str(board.waiting)
-            rows.append((board.name, *values, age, waiting, board.link))
+            rows.append((board.name, *values, age, waiting, "away" if away else board.link))
         return _table(
             ("board", *kinds, "age", "waiting", "link"), rows, max(len(boards) - room, 0)
         )

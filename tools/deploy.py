@@ -203,7 +203,7 @@ def _mpremote(port, chain):
 
 def send(port, chain, folder):
     """Run mpremote's commands in that folder, with a bar for the files that it copies; whether all
-    went well.
+    went well. Ctrl-C ends it, and it has not.
     """
     console = Console()
     total = sum(word == "cp" for word in chain)
@@ -224,9 +224,10 @@ def send(port, chain, folder):
                         copied()
                     if not (line.startswith("cp ") and console.terminal):
                         console.line(line.rstrip())
-        except BaseException:
+        except BaseException as error:
             child.terminate()
-            raise
+            if not isinstance(error, KeyboardInterrupt):
+                raise
     return child.returncode == 0
 
 
@@ -263,11 +264,7 @@ def deploy(port, settings, compiled=False, extra=None, code=""):
     print(f"board at {port}: {platform}, {'.mpy' if compiled else '.py'}, kernels {kernels}")
     with tempfile.TemporaryDirectory() as folder:
         paths = stage(folder, settings, march, compiled, extra)
-        try:
-            done = send(port, ["resume", *commands(paths, code)], folder)
-        except KeyboardInterrupt:
-            done = False
-        if not done:
+        if not send(port, ["resume", *commands(paths, code)], folder):
             raise ToolError(
                 "the deployment was cut short; nothing starts on the board until it is repeated"
             )

@@ -45,11 +45,7 @@ def install(folder, device, port, settings=_SETTINGS):
         chain = ["resume", "exec", forgetting(device), "+"]
         for name in [*files, path.name]:  # the settings last: they name the others
             chain += ["fs", "cp", name, f":{name}", "+"]
-        try:
-            done = deploy.send(port, [*chain, "reset"], path.parent)
-        except KeyboardInterrupt:
-            done = False
-        if not done:
+        if not deploy.send(port, [*chain, "reset"], path.parent):
             raise ToolError("not everything is on the board; do it again")
     print(
         f"the {platform} at {port} is {device} now, and starts;\n"

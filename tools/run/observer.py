@@ -59,7 +59,6 @@ class Device:
         self.heard_at = None
         self.values = {}  # the last of each kind
         self.connections = 0  # that the board has had
-        self.away = False  # its server is
         self.seen = None  # what info said last, while a person looks on
         self.first = None  # what info said at the start and at the end
         self.last = None
@@ -86,7 +85,7 @@ class Device:
 
     @property
     def link(self):
-        return "away" if self.away else f"no. {self.connections}"
+        return f"no. {self.connections}"
 
     @property
     def record(self):
@@ -405,7 +404,7 @@ class Run:
     async def _hold_outage(self, seconds):
         """Kill the server, start it again after a while, and wait until all boards are back."""
         self._row_for_all(f"the server is killed, for {seconds:g} s", "yellow")
-        self._set_away(True)
+        self._away = True
         self._server.kill()
         await self._pause(seconds)
         await asyncio.to_thread(self._server.again)
@@ -415,12 +414,7 @@ class Run:
             self._row_for_all(
                 f"all boards are back, {time.monotonic() - began:.1f} s later", "green"
             )
-        self._set_away(False)
-
-    def _set_away(self, away):
-        self._away = away
-        for device in self._devices.values():
-            device.away = away
+        self._away = False
 
     def _row_for_all(self, text, *styles):
         self._rows.row("", text, *styles)
@@ -529,7 +523,7 @@ class Run:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def _live_table(self):
-        return self._console.boards(list(self._devices.values()))
+        return self._console.boards(list(self._devices.values()), self._away)
 
     # Ending
 
