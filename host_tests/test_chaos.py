@@ -172,7 +172,8 @@ async def _read(js, nc, name):
     found = []
     while len(found) < count:
         message = await subscription.next_msg(timeout=10)
-        found.append((message.subject, message.data))
+        about = message.metadata.sequence.stream, message.metadata.timestamp, message.headers
+        found.append((message.subject, message.data, about))
     await subscription.unsubscribe()
     return found
 

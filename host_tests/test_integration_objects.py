@@ -73,7 +73,7 @@ def test_what_a_board_puts_the_other_reads(board, other):
     found = other.run(bucket.get("a/ü"))
     assert found.data == b"x" * 10000
     assert (found.info.size, found.info.chunks) == (10000, 4)
-    meta = other.run(other.nc.jetstream().get_last_msg("OBJ_B", board("store._meta('a/ü')")))
+    meta = other.run(other.nc.jetstream().get_last_msg("OBJ_B", board("store.meta('a/ü')")))
     assert json.loads(meta.data)["metadata"] == {"k": "ä"}
     assert board("about(store.put('empty', b''))")[:3] == ("empty", 0, 0)
     assert other.run(bucket.get("empty")).data in (b"", None)
@@ -157,7 +157,7 @@ def test_links_are_followed_once(board, other, bucket):
         ("lost", {"bucket": "B", "name": "no"}),
     ):
         meta = {"name": name, "bucket": "B", "nuid": "x", "options": {"link": link}}
-        subject = board("store._meta(%r)", name)
+        subject = board("store.meta(%r)", name)
         other.run(js.publish(subject, json.dumps(meta).encode()))
     assert board("store.get('link', sink.write).name") == "target"
     assert board("sink.size") == 5

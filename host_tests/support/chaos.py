@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import threading
 import time
+from collections import Counter
 
 from .interpreters import unix_command, unix_environment
 from .live import BOARD_HEAP
@@ -462,15 +463,17 @@ class Storm:
 
     def check(self, messages):
         """messages: for each board by its name what each of its streams holds, one after the
-        other, (subject, payload) in order.
+        other, (subject, payload, what else is known) in order.
         """
         lost = again = 0
         for board in self.boards:
-            streams = [[_reading(board, *m) for m in stream] for stream in messages[board.name]]
+            streams = [
+                [_reading(board, *m[:2]) for m in stream] for stream in messages[board.name]
+            ]
             for found in streams:
                 for i in range(3):  # the order is that of each subject
                     its = [r for r in found if r[1] % 3 == i and r[0] >= board.twice]
-                    assert len(set(its)) == len(its), (board.name, _disorder(its))
+                    assert len(set(its)) == len(its), _doubles(board, messages[board.name])
                     assert _lateness(its) < board.window, (board.name, _disorder(its))
             assert board.segments() == [], board.name
             found = {reading for stream in streams for reading in stream}
@@ -537,6 +540,15 @@ def _lateness(found):
     """
     places = {reading: i for i, reading in enumerate(sorted(found))}
     return max((i - places[reading] for i, reading in enumerate(found)), default=0)
+
+
+def _doubles(board, streams):
+    """The messages that are in a stream twice, for the message of a failure."""
+    counts = [Counter(message[:2] for message in stream) for stream in streams]
+    return board.name, [
+        message for i, stream in enumerate(streams) for message in stream
+        if counts[i][message[:2]] > 1 and int(message[1].split()[0]) >= board.twice
+    ][:6]  # fmt: skip
 
 
 def _disorder(found):

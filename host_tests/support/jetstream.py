@@ -13,7 +13,7 @@ READING = """
 import unats.errors
 import unats.jetstream.streams
 gc.collect()
-import unats.jetstream.pull
+import unats.jetstream.consumer
 import unats.jetstream.ordered
 gc.collect()
 """

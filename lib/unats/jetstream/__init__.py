@@ -16,17 +16,31 @@ None. The errors: `NoResponders` (no stream, or no JetStream, is there), `Timeou
 `NotConnected` (it may have been done or not), the server's own if it refuses the subject,
 `JetStreamError`.
 
-What is not here is loaded when it is first used: streams in `streams.py`, consumers in
-`consumer.py` and `ordered.py`. All of it allocates, but for messages of consumers. (`unats.outbox`
-publishes without allocating, and keeps what is not acknowledged.)
+What is not here is loaded when it is first used: messages read out of streams in `stored.py`,
+consumers in `consumer.py` and `ordered.py`. What is seldom used is loaded each time, and its heap
+is free again behind that: making streams, buckets and consumers, objects on their way.
+Where reading flash again costs more than heap, import the module yourself: it stays then. All of
+it allocates, but for messages of consumers. (`unats.outbox` publishes without allocating, and
+keeps what is not acknowledged.)
 """
 
 import json
+import sys
 
 from unats.checks import check, check_subject
 from unats.errors import Error, NoResponders, NotConnected, Timeout
 
 NO_STREAM = 10059  # JetStream's err_code for "stream not found"
+_NO_ANSWER = "not an answer of JetStream's: "
+
+
+def load(name):
+    """A module of this folder, for one use unless it was there already."""
+    stay = name in globals()
+    module = __import__("unats.jetstream." + name, None, None, (name,))
+    if not stay:
+        del sys.modules[module.__name__], globals()[name]
+    return module
 
 
 def _field(fields, name, default):
@@ -50,13 +64,14 @@ class PubAck:
     None.
     """
 
-    def __init__(self, fields):
-        self.stream = fields["stream"]
-        self.seq = fields.get("seq", 0)
+    def __init__(self, msg):
+        fields = result(msg)
+        self.stream = _field(fields, "stream", "")
+        self.seq = _field(fields, "seq", -1)
         self.duplicate = _field(fields, "duplicate", False)
         self.domain = _field(fields, "domain", "") or None
-        if type(self.stream) is not str or type(self.seq) is not int:
-            raise ValueError
+        if not self.stream or self.seq < 0:
+            raise Error(_NO_ANSWER + msg.text[:99])
 
 
 class JetStream:
@@ -74,10 +89,7 @@ class JetStream:
         self.prefix = "$JS.%s.API." % domain if domain else "$JS.API."
 
     def __getattr__(self, name):
-        module = name if name in ("consumer", "ordered", "last_id") else "streams"
-        module = __import__("unats.jetstream." + module, None, None, (name,))
-        setattr(JetStream, name, getattr(module, name))
-        return getattr(self, name)
+        return load("methods").find(self, name)
 
     def publish(
         self,
@@ -118,18 +130,14 @@ class JetStream:
             if value is not None:
                 headers = dict(headers or {})
                 headers[name] = str(value)
-        return self.ask(
-            subject, payload, handler, lambda msg: result(msg, PubAck), timeout_ms, headers
-        )
+        return self.ask(subject, payload, handler, PubAck, timeout_ms, headers)
 
     def call(self, name, body=None, handler=None, timeout_ms=None):
         """Call the JetStream API: `name` as "STREAM.INFO.readings", `body` as JSON: the answer, a
         dict.
         """
         body = "" if body is None else json.dumps(body)
-        return self.ask(
-            self.prefix + name, body, handler, lambda msg: result(msg, dict), timeout_ms
-        )
+        return self.ask(self.prefix + name, body, handler, result, timeout_ms)
 
     def ask(self, subject, payload, handler, read, timeout_ms=None, headers=None):
         """Request; the result is read(msg) of the answer, which may be larger than the receive
@@ -198,28 +206,28 @@ def _present(nc, msg, subject, before):
 
 def check_handler(handler):
     if not callable(handler):
-        raise ValueError("handler: give a function of two arguments, a result and an error")
+        raise ValueError("handler: give a function")
 
 
 def check_name(name, what):
     """The name of a stream, a consumer or a bucket. ValueError, which names `what`: it is none."""
     name = check_subject(name, what=what)
-    for c in name:
-        if c in "./\\":
-            raise ValueError("%s: no dots and slashes in a name" % what)
+    if set(name) & set("./\\"):
+        raise ValueError("%s: no dots and slashes in a name" % what)
     return name
 
 
-def result(msg, kind):
-    """What is answered, as `kind` makes it of the fields: PubAck, or dict. `JetStreamError`: it
-    failed; any other Error: that is no answer of JetStream's.
+def result(msg):
+    """What is answered, a dict. `JetStreamError`: it failed; any other Error: that is no answer of
+    JetStream's.
     """
     try:
         fields = msg.json()
-        if isinstance(fields["error"] if "error" in fields else None, dict):
-            raise JetStreamError(fields["error"])
-        if "error" not in fields:
-            return kind(fields)
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
-        pass  # no JSON, no object, not those fields, too deep
-    raise Error("not an answer of JetStream's: %s" % msg.text[:100])
+        error = fields.get("error", msg)
+    except (ValueError, AttributeError, RuntimeError):  # no JSON, no object, too deep
+        error = None
+    if error is msg:
+        return fields
+    if isinstance(error, dict):
+        raise JetStreamError(error)
+    raise Error(_NO_ANSWER + msg.text[:99])

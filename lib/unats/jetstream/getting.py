@@ -1,10 +1,39 @@
-"""An object on its way here: see `objectstore.py`."""
+"""An object on its way here: see `objectstore.py`. Loaded for each one."""
 
 from hashlib import sha256
 
-from unats.errors import Error
+from unats.errors import Error, NotConnected
 
-from .objectstore import digest_of
+from .objectstore import ObjectStore, digest_of
+
+
+def get(store, name, write, offset, progress, handler):
+    """See `ObjectStore.get`."""
+
+    def found(info, error):
+        if info is None:
+            handler(None, error or Error("no object %s in %s" % (name, store.bucket)))
+        elif info.link is None:
+            Getting(store, info, write, offset, progress, handler)
+        else:
+            follow(*info.link)
+
+    def follow(bucket, name):
+        other = ObjectStore(store.js.nc, bucket, store.domain, store.js.timeout_ms)
+
+        def led(info, error):
+            if info is None or info.link is not None:
+                text = "the link leads to no object: %s in %s" % (name, bucket)
+                handler(None, error or Error(text))
+            else:
+                Getting(other, info, write, offset, progress, handler)
+
+        if name is None:
+            handler(None, Error("the link leads to a whole store, %s" % bucket))
+        elif not other.info(name, led):
+            handler(None, NotConnected("the connection was lost"))
+
+    return store.info(name, found)
 
 
 class Getting:

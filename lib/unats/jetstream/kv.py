@@ -13,11 +13,9 @@ connections. Values may be larger than the receive buffer. All of this allocates
 
 from unats.checks import check, check_subject
 
-from . import JetStream, JetStreamError, check_handler, check_name
+from . import JetStream, JetStreamError, check_handler, check_name, load
 
 _WRONG = 10071  # err_code: wrong last sequence
-_NS = 1000000000
-_TWO_MINUTES_NS = 120 * _NS
 _KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=/."
 
 
@@ -45,10 +43,10 @@ class KeyValue:
     def __init__(self, nc, bucket, domain=None, timeout_ms=5000):
         self.bucket = check_name(bucket, "bucket")
         self.js = JetStream(nc, domain, timeout_ms)
-        self._stream = "KV_" + bucket
-        self._prefix = "$KV.%s." % bucket
+        self.stream = "KV_" + bucket
+        self.prefix = "$KV.%s." % bucket
         # Through another domain only the API leads.
-        self._to = self._prefix if domain is None else self.js.prefix + self._prefix
+        self._to = self.prefix if domain is None else self.js.prefix + self.prefix
 
     def create_bucket(
         self, history=1, ttl_s=0, max_bytes=-1, storage="file", replicas=1, marker_ttl_s=0,
@@ -61,30 +59,13 @@ class KeyValue:
         gone (0: never). marker_ttl_s: for how long a marker of that is kept, which watchers see;
         also allows `ttl_s` of single keys (servers from 2.11 on).
         """
-        check("history", history, 1, 64)
-        check("ttl_s", ttl_s, 0)
-        check("marker_ttl_s", marker_ttl_s, 0)
-        config = {
-            "max_msgs_per_subject": history,
-            "max_bytes": max_bytes,
-            "max_age": ttl_s * _NS,
-            "storage": storage,
-            "num_replicas": replicas,
-            "discard": "new",
-            "allow_rollup_hdrs": True,
-            "deny_delete": True,
-            "allow_direct": True,
-        }
-        if ttl_s:
-            config["duplicate_window"] = min(ttl_s * _NS, _TWO_MINUTES_NS)
-        if marker_ttl_s:
-            config["allow_msg_ttl"] = True
-            config["subject_delete_marker_ttl"] = marker_ttl_s * _NS
-        return self.js.ensure_stream(self._stream, [self._prefix + ">"], handler, **config)
+        return load("buckets").keyvalue(
+            self, history, ttl_s, max_bytes, storage, replicas, marker_ttl_s, handler
+        )
 
     def status(self, handler=None):
         """What the server says of the bucket's stream: a dict with `config` and `state`."""
-        return self.js.stream_info(self._stream, handler)
+        return self.js.stream_info(self.stream, handler)
 
     # One key
 
@@ -110,7 +91,7 @@ class KeyValue:
                 entry = read(Entry(key, data, stored.seq, stored.headers))
             handler(entry, error)
 
-        return self.js.last(self._stream, self._subject(key, self._prefix), found, into)
+        return self.js.last(self.stream, self._subject(key, self.prefix), found, into)
 
     def put(self, key, value, handler=None):
         """Store a value: its revision."""
@@ -234,13 +215,13 @@ class KeyValue:
         from .watching import Watching
 
         def took(subject, data, seq, headers):
-            entry = Entry(subject[len(self._prefix) :], data, seq, headers)
+            entry = Entry(subject[len(self.prefix) :], data, seq, headers)
             if entry.operation == "PUT" or not values:
                 take(entry)
 
-        subject = self._prefix + check_subject(pattern, True, "pattern")
+        subject = self.prefix + check_subject(pattern, True, "pattern")
         return Watching(
-            self.js, self._stream, subject, deliver, took, told, headers_only, timeout_ms
+            self.js, self.stream, subject, deliver, took, told, headers_only, timeout_ms
         )  # fmt: skip
 
 

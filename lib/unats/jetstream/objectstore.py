@@ -13,14 +13,10 @@ has `handler=`: see `unats.jetstream`. All of this allocates, but never a chunk.
 import json
 from binascii import b2a_base64
 
-import utime
-
 from unats.checks import check
 from unats.errors import Error
 
-from . import JetStream, NotConnected, check_handler, check_name
-
-_ROLLUP = {"Nats-Rollup": "sub"}
+from . import JetStream, check_handler, check_name, load
 
 
 class ObjectInfo:
@@ -57,7 +53,7 @@ class ObjectStore:
     def __init__(self, nc, bucket, domain=None, timeout_ms=5000):
         self.bucket = check_name(bucket, "bucket")
         self.js = JetStream(nc, domain, timeout_ms)
-        self._domain = domain
+        self.domain = domain
         self.stream = "OBJ_" + bucket
         self.prefix = "$O.%s." % bucket
 
@@ -65,24 +61,14 @@ class ObjectStore:
         """Make the store, or see to it that the one that is there is like that: as
         `JetStream.ensure_stream`. ttl_s: seconds after which objects are gone (0: never).
         """
-        check("ttl_s", ttl_s, 0)
-        config = {
-            "max_bytes": max_bytes,
-            "max_age": ttl_s * 1000000000,
-            "storage": storage,
-            "num_replicas": replicas,
-            "discard": "new",
-            "allow_rollup_hdrs": True,
-            "allow_direct": True,
-        }
-        subjects = [self.prefix + "C.>", self.prefix + "M.>"]
-        return self.js.ensure_stream(self.stream, subjects, handler, **config)
+        return load("buckets").objects(self, ttl_s, max_bytes, storage, replicas, handler)
 
     def status(self, handler=None):
         """What the server says of the store's stream: a dict with `config` and `state`."""
         return self.js.stream_info(self.stream, handler)
 
-    def _meta(self, name):
+    def meta(self, name):
+        """The subject of what describes an object."""
         if not isinstance(name, str) or not name:
             raise ValueError("name: give a str that is not empty")
         return self.prefix + "M." + _base64(name.encode())
@@ -103,7 +89,7 @@ class ObjectStore:
                 error = e
             handler(None if info is None or info.deleted else info, error)
 
-        return self.js.last(self.stream, self._meta(name), found)
+        return self.js.last(self.stream, self.meta(name), found)
 
     def list(self, handler=None):
         """The objects, a list of `ObjectInfo`."""
@@ -162,36 +148,7 @@ class ObjectStore:
             return self.js.wait(lambda done: self.get(name, write, offset, progress, done))
         check_handler(handler)
 
-        def found(info, error):
-            if info is None:
-                handler(None, error or Error("no object %s in %s" % (name, self.bucket)))
-            elif info.link is None:
-                self._get(info, write, offset, progress, handler)
-            else:
-                self._follow(info.link, write, offset, progress, handler)
-
-        return self.info(name, found)
-
-    def _get(self, info, write, offset, progress, handler):
-        from .getting import Getting
-
-        Getting(self, info, write, offset, progress, handler)
-
-    def _follow(self, link, write, offset, progress, handler):
-        bucket, name = link
-        store = ObjectStore(self.js.nc, bucket, self._domain, self.js.timeout_ms)
-
-        def found(info, error):
-            if info is None or info.link is not None:
-                text = "the link leads to no object: %s in %s" % (name, bucket)
-                handler(None, error or Error(text))
-            else:
-                store._get(info, write, offset, progress, handler)
-
-        if name is None:
-            handler(None, Error("the link leads to a whole store, %s" % bucket))
-        elif not store.info(name, found):
-            handler(None, NotConnected("the connection was lost"))
+        return load("getting").get(self, name, write, offset, progress, handler)
 
     def get_file(self, name, path, progress=None):
         """Read an object into a file, which has its name once it is whole: its `ObjectInfo`."""
@@ -222,9 +179,8 @@ class ObjectStore:
         if handler is None:
             return self.js.wait(lambda done: self.put(name, source, chunk_size, metadata, done))
         check_handler(handler)
-        from .putting import Putting
-
-        return Putting(self, name, self._meta(name), source, chunk_size, metadata, handler).start()
+        what = name, self.meta(name), source, chunk_size, metadata, handler
+        return load("putting").Putting(self, *what).start()
 
     def delete(self, name, handler=None):
         """Delete an object: True; False: there was none."""
@@ -232,29 +188,7 @@ class ObjectStore:
             return self.js.wait(lambda done: self.delete(name, done))
         check_handler(handler)
 
-        def found(info, error):
-            if info is None:
-                handler(None if error else False, error)
-                return
-            chunks = self.prefix + "C." + info.nuid
-
-            def marked(ack, error):
-                if error is not None:
-                    handler(None, error)
-                elif not self.js.purge(self.stream, chunks, purged):
-                    handler(None, NotConnected("the connection was lost"))
-
-            fields = {"name": name, "bucket": self.bucket, "nuid": info.nuid, "size": 0,
-                      "chunks": 0, "digest": "", "deleted": True, "mtime": mtime()}  # fmt: skip
-            if not self.js.publish(
-                self._meta(name), json.dumps(fields), None, marked, None, _ROLLUP
-            ):
-                handler(None, NotConnected("the connection was lost"))
-
-        def purged(count, error):
-            handler(None if error else True, error)
-
-        return self.info(name, found)
+        return load("putting").delete(self, name, self.meta(name), handler)
 
 
 def _base64(data):
@@ -266,8 +200,3 @@ def _base64(data):
 def digest_of(hash):
     """What an object's digest is, of a `sha256` that has had all of it."""
     return "SHA-256=" + _base64(hash.digest())
-
-
-def mtime():
-    """Now, as RFC 3339 has it."""
-    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % tuple(utime.gmtime()[:6])

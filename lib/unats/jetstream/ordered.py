@@ -11,11 +11,12 @@ from unats.checks import check
 from unats.errors import Timeout
 from unats.nuid import unique
 
-from . import check_name
-from .consumer import _check, config_of, create, number
-from .pull import Pull, longer, without
+from . import check_handler, check_name, load
+from .consumer import Pull, number, without
 
 _INACTIVE_NS = 300000000000
+_RETRY_MS = const(250)  # doubles, up to
+_MAX_RETRY_MS = const(8000)
 _LONG_MS = const(0x0FFFFFFF)
 
 
@@ -33,7 +34,7 @@ def ordered(
     consumer is made, with how many messages are there for it, and again each time that it had to
     be made anew. timeout_ms: it ends with `Timeout` when nothing comes for so long (None: never).
     """
-    _check(handler)
+    check_handler(handler)
     check("window", window, 1)
     stream = check_name(stream, "stream")
     what = filter, deliver, window, headers_only, ready, timeout_ms
@@ -50,7 +51,7 @@ class Ordered:
         self._window = window
         self._timeout_ms = timeout_ms
         self._until = js.nc.deadline(timeout_ms or 0)
-        self._config = config_of(deliver, filter)
+        self._config = load("making").config_of(deliver, filter)
         self._config.update(
             {"ack_policy": "none", "max_deliver": 1, "mem_storage": True, "num_replicas": 1,
              "inactive_threshold": _INACTIVE_NS, "headers_only": headers_only}
@@ -72,8 +73,7 @@ class Ordered:
         if self.over:
             return
         self.over = True
-        nc = self._js.nc
-        nc.on_turn = without(nc.on_turn, self._hook)
+        without(self._js.nc, self._hook)
         self._drop()
 
     def _drop(self):
@@ -87,7 +87,7 @@ class Ordered:
         self._making += 1
         self._skipping = True
         self._again_at = self._js.nc.deadline(self._wait_ms)
-        self._wait_ms = longer(self._wait_ms)
+        self._wait_ms = min(max(2 * self._wait_ms, _RETRY_MS), _MAX_RETRY_MS)
 
     def _turn(self):
         nc, most = self._js.nc, _LONG_MS
@@ -96,6 +96,8 @@ class Ordered:
             if most == 0:
                 self._end(Timeout("nothing comes of stream " + self._stream))
                 return 0
+        if not nc.connected and self._pull is not None:
+            self._again()
         if self._again_at is None or not nc.connected:
             return most
         left = nc.left(self._again_at)
@@ -121,7 +123,7 @@ class Ordered:
             else:
                 self._again()
 
-        if not create(self._js, self._stream, name, config, made):
+        if not load("making").create(self._js, self._stream, name, config, made):
             self._again()
 
     def _begin_at(self, seq):
@@ -137,7 +139,7 @@ class Ordered:
             self._begin_at(self.seq + 1)
         path = "%s.%s" % (self._stream, name)
         self._pull = Pull(
-            self._js, path, self._take, self._gone, self._window, lost=self._again
+            self._js, path, self._take, self._gone, self._window, chunked=True, lost=self._again
         )  # fmt: skip
         if self._ready is not None:
             pending = answer.get("num_pending", 0)

@@ -1,12 +1,16 @@
-"""An object on its way to the store: see `objectstore.py`."""
+"""An object on its way to the store, or out of it: see `objectstore.py`. Loaded for each one."""
 
 import json
 from hashlib import sha256
 
+import utime
+
 from unats.errors import NotConnected
 from unats.nuid import unique
 
-from .objectstore import _ROLLUP, ObjectInfo, digest_of, mtime
+from .objectstore import ObjectInfo, digest_of
+
+_ROLLUP = {"Nats-Rollup": "sub"}
 
 
 class Putting:
@@ -101,3 +105,35 @@ class Putting:
         handler, self._handler = self._handler, None
         if handler is not None:
             handler(None if self._error else ObjectInfo(self._fields), self._error)
+
+
+def mtime():
+    """Now, as RFC 3339 has it."""
+    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % tuple(utime.gmtime()[:6])
+
+
+def delete(store, name, subject, handler):
+    """See `ObjectStore.delete`."""
+    js = store.js
+
+    def found(info, error):
+        if info is None:
+            handler(None if error else False, error)
+            return
+        chunks = "%sC.%s" % (store.prefix, info.nuid)
+
+        def marked(ack, error):
+            if error is not None:
+                handler(None, error)
+            elif not js.purge(store.stream, chunks, purged):
+                handler(None, NotConnected("the connection was lost"))
+
+        fields = {"name": name, "bucket": store.bucket, "nuid": info.nuid, "size": 0,
+                  "chunks": 0, "digest": "", "deleted": True, "mtime": mtime()}  # fmt: skip
+        if not js.publish(subject, json.dumps(fields), None, marked, None, _ROLLUP):
+            handler(None, NotConnected("the connection was lost"))
+
+    def purged(count, error):
+        handler(None if error else True, error)
+
+    return store.info(name, found)

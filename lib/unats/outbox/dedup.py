@@ -9,7 +9,7 @@ import utime
 from micropython import const
 
 from unats.errors import Error, NoResponders, NotConnected, Timeout
-from unats.jetstream import NO_STREAM, JetStream, JetStreamError, PubAck, result
+from unats.jetstream import NO_STREAM, JetStream, JetStreamError, PubAck
 
 from .spool import is_over
 
@@ -106,7 +106,7 @@ def refusal(msg):
     if not msg.size:
         return msg.status == 503 and NoResponders("no stream takes this subject")
     try:
-        ack = result(msg, PubAck)
+        ack = PubAck(msg)
         return ack if ack.duplicate else None
     except JetStreamError as e:
         return e
