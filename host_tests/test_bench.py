@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tools import toolchain
-from tools.bench import bench, instructions, jobs, report
+from tools.bench import bench, instructions, jobs, report, streams
 from tools.bench.instructions import Cost
 
 TINY = 0.001  # seconds a turn
@@ -165,6 +165,17 @@ def test_twice_the_work_is_twice_the_instructions(server, other_client):
     once = instructions.cost(server, "bare", "written", count=COUNT)
     twice = instructions.cost(server, "other", "written", count=COUNT)
     assert 1.9 < twice.instructions / once.instructions < 2.1
+
+
+@linux_only
+def test_consumers_and_objects_take_no_more_instructions_than_their_budgets():
+    with toolchain.Server(mqtt=True) as jetstream:
+        costs = streams.measure(jetstream.port, official=False)
+    assert streams.excesses(costs) == []
+    assert all(cost > 1000 for cost in costs["unats"].values())
+    for job, (other, most) in streams.BUDGETS.items():
+        own = dict(costs["unats"], **{job: most * costs["unats"][other] + 1})
+        assert len(streams.excesses({"unats": own})) == 1
 
 
 PROFILE = """version: 1

@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 
 from tools import toolchain
-from tools.bench import instructions, report
+from tools.bench import instructions, report, streams
 from tools.bench.instructions import excesses
 from tools.bench.jobs import (
     CLIENTS,
@@ -144,10 +144,13 @@ def run(clients, cases, turns, seconds, counting, say=print):
     """Measure; the results as written to results.json."""
     started = time.monotonic()
     with toolchain.Server(mqtt=any(CLIENTS[client][1] for client in clients)) as server:
-        results = {"about": about(), "instructions": {}, "reading": {}}
+        results = {"about": about(), "instructions": {}, "reading": {}, "streams": {}}
         if counting:
             results["instructions"] = count(server, clients, say)
             results["reading"] = instructions.reading_costs(server)
+            with toolchain.Server(mqtt=True) as own:  # with JetStream
+                say("counting: consumers and objects")
+                results["streams"] = streams.measure(own.port)
         bench = Bench(server, clients, turns, seconds, say)
         results["cases"] = [
             {"job": job, "size": size, "subscriptions": n, "cells": bench.measure(job, size, n)}
@@ -182,8 +185,10 @@ def show(results):
     """What a run that is not written down prints."""
     lines = ["", report.INSTRUCTIONS, "", *report.instruction_table(results["instructions"]), ""]
     lines += [report.reading_line(results["reading"]), ""]
+    lines += [*report.stream_lines(results["streams"]), ""]
     costs = {job: row.get("unats") for job, row in results["instructions"].items()}
-    lines += [f"over its budget: {text}" for text in excesses(costs, results["reading"])] + [""]
+    over = excesses(costs, results["reading"]) + streams.excesses(results["streams"])
+    lines += [f"over its budget: {text}" for text in over] + [""]
     if results["cases"]:
         lines += ["Messages per second, how many times the others', 64-byte payloads:", ""]
         lines += report.ratios(results["cases"])

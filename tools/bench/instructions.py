@@ -26,7 +26,7 @@ COUNTED = {  # job: clients that are counted
     "written": ("unats", "umqtt", "micro_nats", "bare"),
 }
 _STALL_S = 120  # valgrind takes its time
-_CLOCK = "mp_hal_ticks_us"  # what the interpreter calls when it is asked for the time
+CLOCK = "mp_hal_ticks_us"  # what the interpreter calls when it is asked for the time
 
 
 class Cost(NamedTuple):
@@ -56,14 +56,14 @@ def _run(server, client, job, size, count, folder):
     """(path of the job's profile, bytes of heap)."""
     command, env = toolchain.valgrind()
     out = f"{folder}/out"
-    options = ["--tool=callgrind", f"--callgrind-out-file={out}", f"--dump-before={_CLOCK}"]
+    options = ["--tool=callgrind", f"--callgrind-out-file={out}", f"--dump-before={CLOCK}"]
     run = Run(
         server, client, job, size, 1, count, prefix=[*command, *options], env=env, stall_s=_STALL_S
     )
     heap = run.result()["heap"]
     parts = [Path(f"{out}.{number}") for number in (1, 2, 3)]
     if [part.exists() for part in parts] != [True, True, False]:
-        raise ToolError(f"callgrind did not see {_CLOCK} called twice")
+        raise ToolError(f"callgrind did not see {CLOCK} called twice")
     return parts[1], heap
 
 

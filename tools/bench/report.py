@@ -103,6 +103,22 @@ def reading_line(costs):
     )
 
 
+def stream_lines(costs):
+    """What a consumer's message and an object's KB take, {client: {job: instructions}}."""
+    own, official = costs["unats"], costs["nats-py"]
+    message = (
+        f"A message of a consumer, acknowledged (window 64): {own['consumer']:,.0f} instructions; "
+        f"of a plain subscription, answered: {own['plain']:,.0f}; nats-py on CPython: "
+        f"{official['consumer']:,.0f}."
+    )
+    kilobyte = (
+        f"An object, per KB: {own['object']:,.0f} instructions; a plain chunked subscription: "
+        f"{own['chunked']:,.0f}, and with the SHA-256 that an object has to agree with: "
+        f"{own['digested']:,.0f}; nats-py on CPython: {official['object']:,.0f}."
+    )
+    return [message, kilobyte]
+
+
 # --- messages per second
 
 
@@ -114,6 +130,8 @@ def markdown(results):
         lines += [*instruction_table(results["instructions"]), ""]
         if results.get("reading"):
             lines += [reading_line(results["reading"]), ""]
+        if results.get("streams"):
+            lines += [*stream_lines(results["streams"]), ""]
     for job, title in JOBS.items():
         cases = [case for case in results["cases"] if case["job"] == job]
         if cases:

@@ -193,18 +193,19 @@ class Pull:
 
     def _on_msg(self, msg):
         self._heard = True
-        if msg.total == 0 and msg.reply_int(4) < 0:
-            self._on_status(msg.status, msg)
-            return
-        if msg.last:
+        last = msg.last
+        if last:
+            if msg.total == 0 and msg.reply_int(4) < 0:
+                self._on_status(msg.status, msg)
+                return
             self._left -= 1
             self.came += 1
-        if self.chunked or msg.size == msg.total:
+        if self.chunked or (last and msg.offset == 0):
             self.take(msg)
-        elif msg.last:
+        elif last:
             self._nc.stats.oversize += 1
             self._nc.event("oversize", self._inbox)
-        if self._once and self._left <= 0 and msg.last:
+        if last and self._once and self._left <= 0:
             self._end(None)
 
     def _on_status(self, status, msg):

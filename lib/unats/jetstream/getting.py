@@ -47,6 +47,7 @@ class Getting:
         self._chunk_at = 0  # ... and where the chunk at hand begins
         self._chunks = 0
         self._hash = sha256()
+        self._view = None  # of the client's buffer
         self._ordered = None
         if info.size == 0:
             self._end()
@@ -65,15 +66,21 @@ class Getting:
         if msg is None:
             self._look()
             return
-        start = self._chunk_at + msg.offset
-        known = self._at - start
-        if 0 <= known < msg.size:
-            piece = memoryview(msg.buffer)[msg.start + known : msg.end]
-            self._at += len(piece)
+        known = self._at - self._chunk_at - msg.offset
+        if self._view is None:
+            self._view = memoryview(msg.buffer)
+        piece = self._view[msg.start : msg.end]
+        size = len(piece)
+        if 0 <= known < size:
+            if known:
+                piece = piece[known:]
+                size -= known
             self._hash.update(piece)
-            if self._at > self._skip:
+            self._at += size
+            wanted = self._at - self._skip
+            if wanted > 0:
                 try:
-                    self._write(piece[-min(len(piece), self._at - self._skip) :])
+                    self._write(piece if wanted >= size else piece[size - wanted :])
                 except Exception as e:  # flash is full, for one
                     self._finish(e)
                     return

@@ -50,7 +50,7 @@ class Ordered:
         self._js, self._stream, self._handler, self._ready = js, stream, handler, ready
         self._window = window
         self._timeout_ms = timeout_ms
-        self._until = js.nc.deadline(timeout_ms or 0)
+        self._until = 0
         self._config = load("making").config_of(deliver, filter)
         self._config.update(
             {"ack_policy": "none", "max_deliver": 1, "mem_storage": True, "num_replicas": 1,
@@ -60,7 +60,9 @@ class Ordered:
         self.error = None
         self.over = False
         self._next = 0  # the number in the consumer that the next message has to have
-        self._skipping = False  # the rest of a message that came out of turn
+        self._skipping = False  # what came out of turn
+        self._inside = False  # a message of which not all has come
+        self._heard = True  # anything in this turn
         self._pull = None
         self._wait_ms = 0
         self._again_at = js.nc.deadline(0)  # when it is to be made; None: it is, or being made
@@ -92,6 +94,9 @@ class Ordered:
     def _turn(self):
         nc, most = self._js.nc, _LONG_MS
         if self._timeout_ms is not None:
+            if self._heard:
+                self._until = nc.deadline(self._timeout_ms)
+            self._heard = False
             most = nc.left(self._until)
             if most == 0:
                 self._end(Timeout("nothing comes of stream " + self._stream))
@@ -131,7 +136,7 @@ class Ordered:
         self._config["opt_start_seq"] = seq
 
     def _begin(self, name, answer):
-        self._next, self._skipping = 1, False
+        self._next, self._skipping, self._inside = 1, False, False
         if self._config["deliver_policy"] == "new":  # what it is made anew from
             there = answer.get("delivered")
             there = there.get("stream_seq") if isinstance(there, dict) else 0
@@ -156,16 +161,17 @@ class Ordered:
         self._handler(None)
 
     def _take(self, msg):
-        if msg.offset == 0:
+        if not self._inside:
             if number(msg, 2) != self._next:
                 self._again()
                 return
             self._next += 1
+        last = msg.last
+        self._inside = not last
         if self._skipping or self.over:
             return
-        if msg.last:
+        if last:
             self.seq = number(msg, 1)
             self._wait_ms = 0
-        if self._timeout_ms is not None:
-            self._until = self._js.nc.deadline(self._timeout_ms)
+        self._heard = True
         self._handler(msg)
