@@ -1,7 +1,7 @@
 """Names that nobody else uses, and numbers in them that are written over in place."""
 
 _DIGITS = b"0123456789abcdef"
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def _random(n):
@@ -17,7 +17,8 @@ def _random(n):
 
 def unique():
     """22 random letters and digits, as many as a NUID has."""
-    return "".join([_LETTERS[b % 62] for b in _random(22)])
+    # (A character that is taken out of a str is interned, and stays.)
+    return bytes([_LETTERS[b % 62] for b in _random(22)]).decode()
 
 
 def random_hex(n):

@@ -19,7 +19,7 @@ from nats.js.api import StreamConfig
 
 from tools import toolchain
 from tools.bench.instructions import CLOCK
-from tools.bench.jobs import HEAP, HERE, interpreter
+from tools.bench.jobs import HERE, LARGE_HEAP, interpreter
 from tools.toolchain import LIB, ToolError
 
 SIZE = 64  # bytes of a message
@@ -105,7 +105,7 @@ def _count(port, job, count, program, own, marks=()):
         try:
             if process.stdout.readline() == "ready\n":
                 asyncio.run(_feed(port, job, count))
-            said = process.communicate(timeout=_STALL_S)[1]
+            said = "".join(process.communicate(timeout=_STALL_S))
         finally:
             process.kill()
             process.wait()
@@ -117,7 +117,7 @@ def _count(port, job, count, program, own, marks=()):
 
 def _micropython():
     path = os.pathsep.join([str(LIB), ".frozen"])
-    program = [*interpreter(), "-X", f"heapsize={HEAP}", str(HERE / "peers/streams.py")]
+    program = [*interpreter(), "-X", f"heapsize={LARGE_HEAP}", str(HERE / "peers/streams.py")]
     env = {"MICROPYPATH": path, "PYTHONPATH": sysconfig.get_path("purelib")}
     return program, env, [f"--dump-before={CLOCK}"]
 
