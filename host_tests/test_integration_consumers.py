@@ -370,6 +370,11 @@ def test_ordered_filters_and_begins_where_it_is_told(board, other, js):
     board("going = js.ordered('S', look, filter='s.b', deliver=7, ready=pending.append)")
     board.until("len(seen) == 2")
     assert board("seen, pending") == ([6, 7], [2])
+    consumers = lambda: other.run(other.nc.jetstream().stream_info("S")).state.consumer_count  # noqa: E731
+    assert consumers() == 1
+    board("going.stop()")
+    board("sure(nc.flush())")
+    eventually(lambda: consumers() == 0)
 
 
 def test_a_bad_name_is_told_at_once(board):

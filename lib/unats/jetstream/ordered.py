@@ -14,7 +14,7 @@ from unats.nuid import unique
 from . import check_handler, check_name, load
 from .consumer import Pull, number, without
 
-_INACTIVE_NS = 300000000000
+_INACTIVE_NS = 60000000000
 _RETRY_MS = const(250)  # doubles, up to
 _MAX_RETRY_MS = const(8000)
 _LONG_MS = const(0x0FFFFFFF)
@@ -79,9 +79,12 @@ class Ordered:
         self._drop()
 
     def _drop(self):
-        if self._pull is not None:
-            self._pull.stop()
-            self._pull = None
+        """Drop the consumer; where it can't be deleted the server does that after a minute."""
+        pull, self._pull = self._pull, None
+        if pull is not None:
+            pull.stop()
+            if self._js.nc.connected:
+                self._js.call("CONSUMER.DELETE." + pull.path, None, lambda answer, error: None)
 
     def _again(self):
         """Make it anew, with this turn or, if that fails, later and later."""
