@@ -73,6 +73,7 @@ def look(entry):
     numbers.append(entry and entry.revision)
 
 def watch_all(count):
+    global w
     numbers[:] = []
     w = kv.watch(">", look, history=True)
     until(lambda: None in numbers, 60)
@@ -206,7 +207,7 @@ def _go_through(job, seed, servers, times, cluster=None):
             elif job == "put":
                 put["o%d" % rounds] = board("put('o%d')" % rounds)
             elif job == "watch":
-                assert board("watch_all(%d)" % _MESSAGES), board("numbers")
+                assert board("watch_all(%d)" % _MESSAGES), board("numbers, str(w.error)")
             else:
                 assert board("%s_all(%d, %d)" % (job, rounds, _MESSAGES)), board("numbers")
             rounds += 1

@@ -15,6 +15,7 @@ from . import check_handler, check_name, load
 from .consumer import Pull, number, without
 
 _INACTIVE_NS = 60000000000
+_TOO_MANY = const(10026)  # err_code: consumers; which may be fewer later
 _RETRY_MS = const(250)  # doubles, up to
 _MAX_RETRY_MS = const(8000)
 _LONG_MS = const(0x0FFFFFFF)
@@ -126,7 +127,7 @@ class Ordered:
                 return
             if error is None:
                 self._begin(name, answer)
-            elif getattr(error, "code", 0) in (400, 404):
+            elif getattr(error, "code", 0) in (400, 404) and error.err_code != _TOO_MANY:
                 self._end(error)
             else:
                 self._again()
