@@ -11,7 +11,9 @@
     devices.<device>.error     out: a sensor that begins to fail, readings that are not accepted
     devices.<device>.led       in:  on, off, toggle, or empty to read it; replies on or off
     devices.<device>.info      in:  replies with the board's state as JSON
-                               a command may be in any case, with blanks and line ends around it
+                               a command may be in any case, with blanks and line ends around it;
+                               the two are endpoints of the service "board", so that
+                               `nats micro ls` and `nats micro stats board` know of each board
 
 It knows the hardware only as a `board` (see boards), time only as a `clock` (the utime module) and
 the network only as a `client` (unats.Client), so a test can give it others. Once connected, a turn
@@ -93,6 +95,7 @@ class App:
         self.client = client
         self.outbox = outbox
         self.time = None  # an ntp.Ntp, where connecting needs the clock to be set
+        self.has_service = True  # whether the commands are endpoints of a service
         # What ended the application before, text, until it has been told and all has gone well for
         # a while; empty: it was told by an earlier start.
         self.failure = None
@@ -153,8 +156,12 @@ class App:
     def start(self):
         """Subscribe to the commands and start the watchdog; connecting is left to the loop."""
         self.introduce()
-        self.client.subscribe(self._subject("led"), self._on_led)
-        self.client.subscribe(self._subject("info"), self._on_info)
+        commands = ("led", self._on_led), ("info", self._on_info)
+        if self.has_service:
+            self._offer(commands)
+        else:
+            for name, handler in commands:
+                self.client.subscribe(self._subject(name), handler)
         self.board.start_watchdog()
         if self.outbox is not None:
             self._due = self._clock.ticks_ms()
@@ -381,6 +388,15 @@ class App:
         self.client.publish(self._subject("error"), json.dumps(report))
 
     # Commands
+
+    def _offer(self, commands):
+        """Make them the endpoints of a service."""
+        from unats.services import Service
+
+        about = {"device": self.device, "board": self.board.name}
+        service = Service(self.client, "board", self._version, "readings and commands", about)
+        for name, handler in commands:
+            service.endpoint(name, handler, self._subject(name), queue=None)
 
     def _on_led(self, msg):
         self._obey(self._switch, msg)

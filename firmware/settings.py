@@ -21,6 +21,8 @@
     led_pin            GPIO number of the LED                           default: the board's own
     led_active_low     true if the LED is lit when the pin is low       default: false
     watchdog           false: released once the settings are read       default: true
+    service            false: the commands are no service that can be   default: true
+                       found, which saves 5 KB of heap
 
     outbox             how readings are kept until the server has them  default: "none"
                        "none": until sent, on any server; "stream": until a JetStream stream has
@@ -65,6 +67,7 @@ _FIELDS = (
     "led_pin",
     "led_active_low",
     "watchdog",
+    "service",
     "outbox",
     "stream",
     "outbox_ram",
@@ -165,7 +168,7 @@ def check(values, needs_wifi=True):
     wrong("device", _device(values))
     wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
     wrong("led_pin", _pin(values))
-    for field in ("led_active_low", "watchdog", "tls_first"):
+    for field in ("led_active_low", "watchdog", "service", "tls_first"):
         if not isinstance(values.get(field, True), bool):
             wrong(field, "must be true or false, without quotes")
     _check_outbox(values, wrong)

@@ -68,6 +68,7 @@ def made():
     app = App(client, utime, board, device, config.period_ms, sensors.of(board), outbox)
     client.on_event = app.on_event
     app.failure = last_failure()
+    app.has_service = config.service
     if config.ca is not None:
         from ntp import Ntp
 
@@ -121,6 +122,8 @@ def needed(config, asks_names=False):
         names += ("tls",)
     if config.creds is not None or config.nkey is not None:
         names += ("auth",)
+    if config.service and config.sleep_ms is None:
+        names += ("nuid", "services")
     if config.outbox == "off":
         return names
     # what another one imports comes before it: nested, compiling needs more room at a time

@@ -114,6 +114,27 @@ def test_out_of_the_box_readings_arrive_at_a_plain_server_and_wait_while_it_is_a
     assert (told["unsent"], told["outbox"]["dropped"], told["faults"]) == (0, 0, 0)
 
 
+def test_the_commands_are_endpoints_of_a_service_unless_that_is_off(
+    start_board, start_nats_server
+):
+    server = start_nats_server()
+    start_board(server)
+    eventually(lambda: info(server))
+    with Peer(server.url) as peer:
+        stats = json.loads(peer.request("$SRV.STATS.board").data)
+    assert stats["metadata"]["device"] == "b"
+    endpoints = {e["subject"]: e for e in stats["endpoints"]}
+    assert set(endpoints) == {"devices.b.led", "devices.b.info"}
+    assert endpoints["devices.b.info"]["num_requests"] >= 1
+    assert endpoints["devices.b.info"]["num_errors"] == 0
+
+    other = start_nats_server()
+    start_board(other, service=False)
+    eventually(lambda: info(other))
+    with Peer(other.url) as peer, pytest.raises(nats.errors.NoRespondersError):
+        peer.request("$SRV.PING")
+
+
 def test_readings_that_are_in_flash_outlive_a_power_cut_in_an_outage(
     start_board, server, tmp_path
 ):

@@ -16,6 +16,7 @@ import time
 
 import nats
 import nats.errors
+import nats.micro
 import pytest
 from nats.js.api import StreamConfig
 
@@ -353,6 +354,52 @@ async def _own_subjects(fleet):
         assert info.state.messages == 3
         for nc in (observer, one, two):
             await nc.close()
+
+
+def test_the_services_of_all_boards_are_found_from_the_fleets_account_only(fleet):
+    asyncio.run(_services(fleet))
+
+
+async def _services(fleet):
+    errors = []
+
+    async def on_error(error):
+        errors.append(str(error))
+
+    async def nothing(request):
+        pass
+
+    with Serving(fleet) as serving:
+        observer = await serving.connect(fleet.folder / "observer.creds")
+        for device in ("one", "two"):
+            board = await serving.connect(
+                fleet.creds(device), inbox_prefix="_INBOX." + device, error_cb=on_error
+            )
+            service = await nats.micro.add_service(
+                board, name="board", version="1.0.0", metadata={"device": device}
+            )
+            await service.add_endpoint(
+                name="led", subject=f"devices.{device}.led", handler=nothing
+            )
+            await board.flush()
+        assert errors == []
+        found = asyncio.Queue()
+        await observer.subscribe("found", cb=found.put)
+        devices = set()
+        end = time.monotonic() + PATIENCE_S
+        while devices != {"one", "two"}:
+            assert time.monotonic() < end, devices
+            await observer.publish("$SRV.INFO.board", b"", "found")
+            with contextlib.suppress(asyncio.TimeoutError):
+                info = json.loads((await asyncio.wait_for(found.get(), 1)).data)
+                assert (
+                    info["endpoints"][0]["subject"] == f"devices.{info['metadata']['device']}.led"
+                )
+                devices.add(info["metadata"]["device"])
+        await board.publish("$SRV.PING", b"", "_INBOX.two.x")
+        await board.flush()
+        await asyncio.sleep(0.1)
+        assert "permissions violation" in str(errors).lower()
 
 
 def test_devices_come_and_go_while_the_server_runs(fleet, tmp_path):

@@ -272,7 +272,7 @@ class Values(unittest.TestCase):
     def test_pin_and_switches(self):
         for value in (-1, 49, "2", True, 2.5):
             self.assert_wrong(mistakes(led_pin=value), "led_pin", "GPIO")
-        for field in ("watchdog", "led_active_low"):
+        for field in ("watchdog", "led_active_low", "service"):
             for value in ("true", 1, None):
                 self.assert_wrong(mistakes(**{field: value}), field, "true or false")
 

@@ -132,7 +132,9 @@ class Flash(unittest.TestCase):
 class Needed(unittest.TestCase):
     def test_only_what_the_settings_need(self):
         always = ("connection", "arguments", "chunked")
-        self.assertEqual(wiring.needed(config(outbox="off")), always)
+        served = wiring.needed(config(outbox="off"))
+        self.assertEqual(served, always + ("nuid", "services"))
+        self.assertEqual(wiring.needed(config(outbox="off", service=False)), always)
         for sleep in ({}, {"sleep_s": 60}):
             names = wiring.needed(config(**sleep))
             self.assertTrue(
@@ -140,7 +142,7 @@ class Needed(unittest.TestCase):
                 and "outbox.jetstream_sender" not in names
                 and "outbox.pipelined" not in names
             )
-        names = wiring.needed(config(outbox="off", ca="c", creds="c"))
+        names = wiring.needed(config(outbox="off", ca="c", creds="c", service=False))
         self.assertEqual(names, always + ("tls", "auth"))
         self.assertTrue("outbox.jetstream_sender" in wiring.needed(config(outbox="stream")))
         self.assertTrue("outbox.pipelined" in wiring.needed(config(outbox="stream", sleep_s=60)))

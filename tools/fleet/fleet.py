@@ -22,7 +22,9 @@ board's account:
     $JS.API.DIRECT.GET.READINGS.sensors.<device>.>      likewise: what the stream holds of these
     devices.<device>.hello, .error                      for the fleet's account to subscribe to
     devices.<device>.>                                  commands, from the fleet's account to the
-    board
+                                                        board
+    $SRV.>                                              likewise to all of them: which services
+                                                        are there? (ADR-32)
 
 An account is an entry in server.conf; so this is for some hundred boards, not for thousands.
 """
@@ -48,6 +50,7 @@ from tools.toolchain import ToolError
 STREAM = "READINGS"
 READINGS = "sensors.>"  # what it takes
 INBOX = "_INBOX.%s"  # of a device: where replies to it come
+_SERVICES = "$SRV.>"  # asks which services there are, and all of them answer
 _EVENTS = ("hello", "error")  # what a device tells on devices.<device>. by itself
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _HOST = re.compile(
@@ -343,7 +346,7 @@ def permissions(device):
         _stored(device),
         inbox,
     ]
-    return {"publish": publish, "subscribe": [f"devices.{device}.>", inbox]}
+    return {"publish": publish, "subscribe": [f"devices.{device}.>", _SERVICES, inbox]}
 
 
 def _joined(account, fleet, device):
@@ -351,6 +354,7 @@ def _joined(account, fleet, device):
     fleet.share(account, f"sensors.{device}.>", "service")
     fleet.share(account, _stored(device), "service")
     account.share(fleet, f"devices.{device}.>", "service")
+    account.share(fleet, _SERVICES, "services")
     for event in _EVENTS:
         account.share(fleet, f"devices.{device}.{event}", "stream")
     return account

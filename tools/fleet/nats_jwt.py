@@ -128,13 +128,14 @@ class Account(Identity):
     def share(self, other, subject, kind):
         """Let `other` reach what this account has on a subject, under the same one.
 
-        kind "service": what `other` publishes there comes here, and the answers to it go back, in
-        `other` only. kind "stream": what is published here comes to those of `other` who
-        subscribe.
+        kind "service": what `other` publishes there comes here, and the answer to it goes back, in
+        `other` only; "services": any number of answers, and several accounts may share the
+        subject. kind "stream": what is published here comes to those of `other` who subscribe.
         """
-        what = {"name": subject, "subject": subject, "type": kind}
-        if what not in self.exports:
-            self.exports.append(what)
+        what = {"name": subject, "subject": subject, "type": kind.rstrip("s")}
+        shared = dict(what, response_type="Stream") if kind == "services" else what
+        if shared not in self.exports:
+            self.exports.append(shared)
         other.imports.append(dict(what, account=self.public))
 
     def user(self, name, **options):

@@ -147,6 +147,8 @@ class FakeMsg:
         self.end = self.start + self.size
         self.replies = []
         self.respond_error = None
+        self.nc = None
+        self.reply = "reply"
 
     def respond(self, payload):
         if self.respond_error:
@@ -176,7 +178,7 @@ class FakeClient:
         self.connect_error = None
         self.poll_error = self.close_error = None
 
-    def subscribe(self, subject, handler):
+    def subscribe(self, subject, handler, queue=None):
         self.handlers[subject] = handler
 
     def connect(self, wait=True):
