@@ -187,7 +187,7 @@ def show(results):
     lines += [report.reading_line(results["reading"]), ""]
     lines += [*report.stream_lines(results["streams"]), ""]
     costs = {job: row.get("unats") for job, row in results["instructions"].items()}
-    over = excesses(costs, results["reading"]) + streams.excesses(results["streams"])
+    over = excesses(costs, results["reading"]) + streams.excesses(results["streams"]["unats"])
     lines += [f"over its budget: {text}" for text in over] + [""]
     if results["cases"]:
         lines += ["Messages per second, how many times the others', 64-byte payloads:", ""]

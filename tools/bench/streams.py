@@ -36,20 +36,23 @@ OFFICIAL = ("consumer", "object")  # that nats-py does, too
 _STALL_S = 180
 
 
-def measure(port, official=True):
+def measure(port):
     """{client: {job: instructions per message, or per KB}}, on a server with JetStream."""
-    asyncio.run(_prepare(port))
-    found = {"unats": {}}
-    for job, count in COUNTS.items():
-        found["unats"][job] = _count(port, job, count, *_micropython()) * UNITS[job] / count
-    if official:
-        found["nats-py"] = {job: _cost(port, job) for job in OFFICIAL}
-    return found
+    own = budgeted(port, COUNTS)
+    return {"unats": own, "nats-py": {job: _cost(port, job) for job in OFFICIAL}}
 
 
-def excesses(costs):
-    """Which budgets these break, as lines."""
-    own = costs["unats"]
+def budgeted(port, counts):
+    """{job: instructions} of ours alone, with so much to do."""
+    asyncio.run(_prepare(port, counts))
+    return {
+        job: _count(port, job, count, *_micropython()) * UNITS[job] / count
+        for job, count in counts.items()
+    }
+
+
+def excesses(own):
+    """Which budgets these, {job: instructions}, break, as lines."""
     return [
         f"{job}: {own[job]:,.0f} instructions, at most {most} times {own[other]:,.0f} ({other})"
         for job, (other, most) in BUDGETS.items()
@@ -57,15 +60,15 @@ def excesses(costs):
     ]
 
 
-async def _prepare(port):
+async def _prepare(port, counts):
     """The stream and the objects that are read."""
     nc = await nats.connect(f"nats://127.0.0.1:{port}")
     js = nc.jetstream()
     await js.add_stream(StreamConfig(name="READINGS", subjects=["readings"], storage="memory"))
-    for _ in range(COUNTS["consumer"] + 100):
+    for _ in range(counts["consumer"] + 100):
         await nc.publish("readings", bytes(SIZE))
     store = await js.create_object_store("FILES")
-    for size in COUNTS["object"], COUNTS["object"] // 4:
+    for size in counts["object"], counts["object"] // 4:
         await store.put(f"file{size}", os.urandom(size))
     await nc.close()
 
