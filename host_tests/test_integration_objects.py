@@ -94,6 +94,21 @@ def test_a_file_is_there_whole_or_not_at_all(board, other, bucket, tmp_path):
     assert path.read_bytes() == data
     assert "no object" in board.raised("store.get_file('none', %r)", str(tmp_path / "no")).text
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    path.unlink()
+    board("answers = []")
+    for name in ("f", "none"):
+        get = "sure(store.get_file(%r, %r, handler=lambda *what: answers.append(what)))"
+        board(get, name, str(tmp_path / "file"))
+        board.until("answers")
+        if name == "f":
+            assert path.read_bytes() == data
+        assert board("[(i and i.name, e is None) for i, e in answers]") == [
+            ("f", True) if name == "f" else (None, False)
+        ]
+        board("answers.clear()")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert "name:" in board.raised("store.get_file('', %r)", str(tmp_path / "no")).text
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
     board("file = open(%r, 'rb')", str(path))
     assert board("about(store.put('g', file, 999))")[1] == len(data)
     assert other.run(bucket.get("g")).data == data

@@ -36,6 +36,34 @@ def get(store, name, write, offset, progress, handler):
     return store.info(name, found)
 
 
+def get_file(store, name, path, progress, handler):
+    """See `ObjectStore.get_file`."""
+    from os import remove, rename
+
+    part = path + ".part"
+    file = open(part, "wb")
+
+    def got(info, error):
+        file.close()
+        try:
+            if error is None:
+                rename(part, path)
+            else:
+                remove(part)
+        except OSError as e:
+            error = error or e
+        handler(None if error else info, error)
+
+    begun = False
+    try:
+        begun = store.get(name, file.write, 0, progress, got)
+    finally:
+        if not begun:
+            file.close()
+            remove(part)
+    return begun
+
+
 class Getting:
     """Reads the chunks of `info`, one behind the other, and calls handler(info, error)."""
 

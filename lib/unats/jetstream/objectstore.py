@@ -150,22 +150,12 @@ class ObjectStore:
 
         return load("getting").get(self, name, write, offset, progress, handler)
 
-    def get_file(self, name, path, progress=None):
+    def get_file(self, name, path, progress=None, handler=None):
         """Read an object into a file, which has its name once it is whole: its `ObjectInfo`."""
-        from os import remove, rename
-
-        part = path + ".part"
-        try:
-            with open(part, "wb") as file:
-                info = self.get(name, file.write, 0, progress)
-            rename(part, path)
-        except BaseException:
-            try:
-                remove(part)
-            except OSError:
-                pass
-            raise
-        return info
+        if handler is None:
+            return self.js.wait(lambda done: self.get_file(name, path, progress, done))
+        check_handler(handler)
+        return load("getting").get_file(self, name, path, progress, handler)
 
     # Putting
 
