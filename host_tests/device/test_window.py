@@ -134,9 +134,13 @@ class Board(Case):
         self.assertEqual(self.wrong, [])
 
     def each(self, scenario):
-        """With small and large messages, one a turn or as many as there is room for."""
+        """With small and large messages, one a turn or as many as there is room for. (With 32-bit
+        words, where this takes four times as long, half of that.)
+        """
         for size in SIZES:
             for pace in (ONE, ALL):
+                if sys.maxsize < 1 << 40 and (pace is ONE) is (size == SIZES[0]):
+                    continue
                 self.start()
                 scenario(size, pace)
                 self.check()
