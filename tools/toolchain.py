@@ -5,6 +5,7 @@ Everything lives under `build/` (made by `make env`); `UNATS_BUILD` names anothe
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import re
@@ -116,12 +117,27 @@ def compile_mpy(source, name, march=None):
     """The .mpy of `source` (text) as bytes.
 
     With `march` its kernels are machine code, without it bytecode. `name` is the file's name in
-    the tracebacks on the board.
+    the tracebacks on the board. What was compiled before is kept in build/compiled.
     """
+    compiler = Path(binary("mpy-cross"))
+    what = source, name, march, str(compiler), compiler.stat().st_mtime_ns
+    kept = BUILD / "compiled" / hashlib.sha256(repr(what).encode()).hexdigest()
+    with contextlib.suppress(OSError):
+        return kept.read_bytes()
+    code = _compile(compiler, source, name, march)
+    with contextlib.suppress(OSError):  # it need not be kept
+        kept.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as file:
+            file.write(code)
+        os.replace(file.name, kept)
+    return code
+
+
+def _compile(compiler, source, name, march):
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "module.py", Path(folder) / "module.mpy"
         path.write_text(source if march else strip_native(source))
-        command = [binary("mpy-cross"), "-s", name, "-o", str(out), str(path)]
+        command = [str(compiler), "-s", name, "-o", str(out), str(path)]
         if march:
             command.insert(1, f"-march={march}")
         done = subprocess.run(command, capture_output=True, text=True)
