@@ -1,6 +1,8 @@
 """Puts the code under test on the path, with MicroPython's modules in front of it; fixtures."""
 
 import gc
+import os
+import random
 import signal
 import sys
 
@@ -29,6 +31,14 @@ def pytest_collection_finish():
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def seed():
+    """What a random test goes by; printed when it fails. UNATS_SEED=number has the same again."""
+    number = int(os.environ.get("UNATS_SEED", random.SystemRandom().getrandbits(28)))
+    print("UNATS_SEED=%d" % number)
+    return number
 
 
 @pytest.fixture

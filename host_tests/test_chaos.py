@@ -15,29 +15,18 @@ What breaks comes from a number that is printed; UNATS_SEED=number repeats it.
 """
 
 import json
-import os
-import random
 import time
 
 import pytest
-from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
 from support.chaos import TROUBLES, Board, Storm
 from support.cluster import Cluster
 from support.nats_server import NatsServer
-from support.peer import Peer
+from support.peer import Peer, try_often
 
-_PATIENCE_S = 60
 _HEAP_SLACK = 1024  # bytes: the texts of the last errors, a name more in a list
-
-
-@pytest.fixture
-def seed():
-    number = int(os.environ.get("UNATS_SEED", random.SystemRandom().getrandbits(28)))
-    print("UNATS_SEED=%d" % number)
-    return number
 
 
 def _make_streams(url, boards, replicas):
@@ -46,7 +35,7 @@ def _make_streams(url, boards, replicas):
         js = peer.nc.jetstream()
         for board in boards:
             config = _config(board, replicas)
-            _try_often(lambda: peer.run(js.add_stream(config)))
+            try_often(lambda: peer.run(js.add_stream(config)))
 
 
 def _config(board, replicas, what=None, state=None):
@@ -88,7 +77,7 @@ class _Streams:
             self._servers[0].reload(_permissions(subject))
             return
         js_do = self._end if ends else self._begin
-        _try_often(lambda: self._run(js_do, board, what))
+        try_often(lambda: self._run(js_do, board, what))
 
     def _run(self, js_do, *what):
         urls = [server.url for server in self._servers]
@@ -132,7 +121,7 @@ class _Streams:
         with Peer(self._servers[0].url) as peer:
             js = peer.nc.jetstream()
             return {
-                name: [*former, _try_often(lambda: peer.run(_read(js, peer.nc, name.upper())))]
+                name: [*former, try_often(lambda: peer.run(_read(js, peer.nc, name.upper())))]
                 for name, former in self._former.items()
             }
 
@@ -145,17 +134,6 @@ authorization { users: [
 ] }
 no_auth_user: "all"
 """ % json.dumps(denied)
-
-
-def _try_often(action):
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return action()
-        except (NatsError, OSError, TimeoutError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 async def _read(js, nc, name):

@@ -5,7 +5,7 @@ in between.
 import pytest
 from nats.js.api import ConsumerConfig, StreamConfig
 
-from support.jetstream import READING, equipped, other, server  # noqa: F401  fixtures too
+from support.jetstream import READING, boards, equipped, other, server  # noqa: F401  fixtures too
 from support.live import Board, BoardError, eventually, start_board  # noqa: F401  fixture
 from support.peer import Peer
 from support.proxy import Proxy
@@ -32,12 +32,7 @@ def busy():
 )
 
 
-@pytest.fixture(params=["micropython", "cpython"])
-def board(request, server):
-    board = Board(request.param, heapsize="400K")
-    equipped(board, server.url, _PRELUDE)
-    yield board
-    board.stop()
+board = boards(_PRELUDE, "400K")
 
 
 @pytest.fixture

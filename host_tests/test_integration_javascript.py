@@ -10,12 +10,13 @@ import nats.micro
 import pytest
 
 from support.javascript import JavaScript
-from support.jetstream import READING, equipped, other, server  # noqa: F401  fixtures too
+from support.jetstream import ENDS, READING, boards, equipped, other, server  # noqa: F401  fixtures too
 from support.live import Board, eventually
 from support.peer import Peer
 
 _PRELUDE = (
     READING
+    + ENDS
     + """import unats.jetstream.stored
 gc.collect()
 from unats.jetstream import JetStream
@@ -35,32 +36,11 @@ def take(msg):
 def entry(key):
     found = kv.get(key)
     return found and (found.key, found.value, found.revision, found.operation)
-class Sink:
-    def __init__(self):
-        from hashlib import sha256
-        self.hash, self.size = sha256(), 0
-    def write(self, piece):
-        self.hash.update(piece)
-        self.size += len(piece)
-class Source:
-    def __init__(self, size):
-        self.left, self.n = size, 0
-    def readinto(self, buf):
-        size = min(len(buf), self.left)
-        for i in range(size):
-            buf[i] = (self.n + i) & 255
-        self.n += 1
-        self.left -= size
-        return size
 """
 )
 
 
-@pytest.fixture(params=["micropython", "cpython"])
-def board(request, server):
-    board = Board(request.param, heapsize="600K")
-    yield equipped(board, server.url, _PRELUDE)
-    board.stop()
+board = boards(_PRELUDE, "600K")
 
 
 @pytest.fixture
@@ -289,8 +269,7 @@ sure(nc.flush())
 def serving(board):
     board(_SERVICE)
     board.start("until(lambda: service.stopped, 60)")
-    yield board
-    board.kill()  # it is in the middle of that
+    return board
 
 
 def test_the_services_client_lists_pings_and_reads_boards(serving, node):

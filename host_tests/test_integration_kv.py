@@ -8,7 +8,7 @@ import pytest
 from nats.js.api import KeyValueConfig
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 
-from support.jetstream import READING, equipped, other, server  # noqa: F401  fixtures too
+from support.jetstream import READING, boards, equipped, other, server  # noqa: F401  fixtures too
 from support.live import Board
 from support.peer import Peer
 from support.proxy import Proxy
@@ -35,11 +35,7 @@ def entry(key):
 )
 
 
-@pytest.fixture(params=["micropython", "cpython"])
-def board(request, server):
-    board = Board(request.param, heapsize="500K")
-    yield equipped(board, server.url, _PRELUDE)
-    board.stop()
+board = boards(_PRELUDE, "500K")
 
 
 @pytest.fixture

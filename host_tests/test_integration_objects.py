@@ -10,25 +10,18 @@ import pytest
 from nats.js.api import ObjectMeta, ObjectMetaOptions
 from nats.js.errors import ObjectNotFoundError
 
-from support.jetstream import READING, equipped, other, server  # noqa: F401  fixtures too
+from support.jetstream import ENDS, READING, boards, equipped, other, server  # noqa: F401  fixtures too
 from support.live import Board, pattern
 from support.proxy import Proxy
 
 _PRELUDE = (
     READING
+    + ENDS
     + """from unats.jetstream.objectstore import ObjectStore
 store = ObjectStore(nc, "B")
 answers = []
 def answered(result, error):
     answers.append((result and getattr(result, "name", result), error and type(error).__name__))
-class Sink:
-    def __init__(self):
-        self.size = self.most = 0
-        self.hash = hashlib.sha256()
-    def write(self, data):
-        self.size += len(data)
-        self.most = max(self.most, len(data))
-        self.hash.update(data)
 sink = Sink()
 def about(info):
     return info and (info.name, info.size, info.chunks, info.metadata, info.deleted)
@@ -36,11 +29,7 @@ def about(info):
 )
 
 
-@pytest.fixture(params=["micropython", "cpython"])
-def board(request, server):
-    board = Board(request.param, heapsize="600K")
-    yield equipped(board, server.url, _PRELUDE)
-    board.stop()
+board = boards(_PRELUDE, "600K")
 
 
 @pytest.fixture

@@ -33,7 +33,6 @@ def board(request, server):
     equipped(board, server.url, _PRELUDE)
     board.start("until(lambda: service.stopped, 60)")
     yield board
-    board.kill()  # it is in the middle of that
     board.stop()
 
 

@@ -5,8 +5,6 @@ See device/programs/power_cuts.py for what is done and what must hold. The rando
 number that a failing test prints; UNATS_SEED=number repeats them.
 """
 
-import os
-import random
 import re
 
 import pytest
@@ -28,13 +26,6 @@ def cut_everywhere(*words):
         name: int(n)
         for name, n in zip(("cuts", "readings", "stored", "found", "starts"), said.groups())
     }
-
-
-@pytest.fixture
-def seed():
-    number = int(os.environ.get("UNATS_SEED", random.SystemRandom().getrandbits(28)))
-    print("UNATS_SEED=%d" % number)
-    return number
 
 
 @pytest.mark.parametrize("sizes", ["4096 32 1024", "512 200 2000", "512 200 500"])

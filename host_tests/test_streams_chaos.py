@@ -5,7 +5,6 @@ UNATS_SEED=n has the same again, as far as processes allow.
 """
 
 import hashlib
-import os
 import random
 import threading
 import time
@@ -15,17 +14,17 @@ from nats.errors import Error as NatsError
 from nats.js.api import KeyValueConfig, ObjectStoreConfig, StreamConfig
 
 from support.cluster import Cluster
-from support.jetstream import READING, SOON
+from support.jetstream import ENDS, READING, SOON
 from support.live import Board
 from support.nats_server import NatsServer
-from support.peer import Peer
+from support.peer import Peer, try_often
 
-_PATIENCE_S = 60
 _MESSAGES = 400
 _SIZE = 300_000
 
 _PRELUDE = (
     READING
+    + ENDS
     + """import unats.jetstream.stored, unats.jetstream.making, unats.jetstream.methods
 gc.collect()
 from unats.jetstream import JetStream
@@ -80,28 +79,10 @@ def watch_all(count):
     w.stop()
     return w.error is None and numbers == list(range(1, count + 1)) + [None]
 
-class Sink:
-    def __init__(self):
-        self.hash, self.size = hashlib.sha256(), 0
-    def write(self, piece):
-        self.hash.update(piece)
-        self.size += len(piece)
-
 def get():
     sink = Sink()
     often(lambda: store.get("big", sink.write, sink.size))
     return sink.hash.digest()
-
-class Source:
-    def __init__(self, size):
-        self.left, self.n = size, 0
-    def readinto(self, buf):
-        size = min(len(buf), self.left)
-        for i in range(size):
-            buf[i] = (self.n + i) & 255
-        self.n += 1
-        self.left -= size
-        return size
 
 def put():
     # (A name that stood in a command would be interned, and stay.)
@@ -113,13 +94,6 @@ def put():
 puts = 0
 """
 )
-
-
-@pytest.fixture
-def seed():
-    number = int(os.environ.get("UNATS_SEED", random.SystemRandom().getrandbits(28)))
-    print("UNATS_SEED=%d" % number)
-    return number
 
 
 class Trouble(threading.Thread):
@@ -165,17 +139,6 @@ class Trouble(threading.Thread):
             pass
 
 
-def _try_often(action):
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return action()
-        except (NatsError, OSError, TimeoutError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-
-
 def _fill(peer, replicas):
     """The stream, the bucket and the store; the digest of the object in there."""
     js = peer.nc.jetstream()
@@ -192,7 +155,7 @@ def _fill(peer, replicas):
             await js.publish("s", b"%d" % i)
             await bucket.put("k%d" % (i % 10), b"%d" % i)
 
-    _try_often(lambda: peer.run(fill()))
+    try_often(lambda: peer.run(fill()))
     return hashlib.sha256(data).digest()
 
 
@@ -231,10 +194,11 @@ def _go_through(job, seed, servers, times, cluster=None):
 
 
 def _check_objects(urls, put):
-    """What was put is there, whole; and so is what else is there."""
+    """What was put is there, whole: 200 of it at most, for nats-py makes a consumer for each one,
+    and leaves it there.
+    """
     with Peer(urls) as peer:
         store = peer.run(peer.nc.jetstream().object_store("O"))
-        # (For each one nats-py makes a consumer, and leaves it there.)
         for name in random.Random(len(put)).sample(sorted(put), min(len(put), 200)):
             digest = put[name]
             found = peer.run(store.get(name))  # compares the digest

@@ -112,20 +112,17 @@ class Buckets(Answering):
         self.assertTrue(config["allow_direct"] and config["allow_rollup_hdrs"])
 
     def test_misuse_is_told_before_anything_is_sent(self):
-        before = len(self.seen)
         for key in ("", ".a", "a.", "a..b", "a b", "a*", ">", "ä", 5, None, b"a"):
-            for call in (self.kv.get, self.kv.delete, self.kv.history):
-                with self.assertRaises(ValueError):
-                    call(key)
-        for call in (
+            self.assert_misuse(
+                lambda: self.kv.get(key), lambda: self.kv.delete(key),
+                lambda: self.kv.history(key),
+            )  # fmt: skip
+        self.assert_misuse(
             lambda: self.kv.create_bucket(history=65), lambda: self.kv.create_bucket(ttl_s=-1),
             lambda: self.kv.update("k", b"1", None), lambda: self.kv.put("k", b"1", 5),
             lambda: self.kv.keys("a b"), lambda: self.kv.watch(">", None),
             lambda: KeyValue(self.nc, "a.b"), lambda: KeyValue(self.nc, "B", domain="a b"),
-        ):  # fmt: skip
-            with self.assertRaises(ValueError):
-                call()
-        self.assertEqual(len(self.seen), before)
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ there, and boards that have what a test's prelude gives them.
 
 import pytest
 
+from .live import Board
 from .peer import Peer
 
 SOON = {"reconnect_wait_ms": 20, "reconnect_max_wait_ms": 100}
@@ -17,6 +18,40 @@ import unats.jetstream.consumer
 import unats.jetstream.ordered
 gc.collect()
 """
+
+# Where an object goes to, and what one is made of.
+ENDS = """
+class Sink:
+    def __init__(self):
+        self.size = self.most = 0
+        self.hash = hashlib.sha256()
+    def write(self, data):
+        self.size += len(data)
+        self.most = max(self.most, len(data))
+        self.hash.update(data)
+class Source:
+    def __init__(self, size):
+        self.left, self.n = size, 0
+    def readinto(self, buf):
+        size = min(len(buf), self.left)
+        for i in range(size):
+            buf[i] = (self.n + i) & 255
+        self.n += 1
+        self.left -= size
+        return size
+"""
+
+
+def boards(prelude, heapsize):
+    """The fixture `board`: one on each interpreter, which has run the prelude, on `server`."""
+
+    @pytest.fixture(params=["micropython", "cpython"])
+    def board(request, server):
+        board = Board(request.param, heapsize=heapsize)
+        yield equipped(board, server.url, prelude)
+        board.stop()
+
+    return board
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ class Board:
             text=True,
             errors="backslashreplace",
         )
+        self._due = False  # an answer is
         self._lines = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -83,6 +84,7 @@ class Board:
             how = "exec"
         self._process.stdin.write(repr((how, code)) + "\n")
         self._process.stdin.flush()
+        self._due = True
 
     @property
     def busy(self):
@@ -97,6 +99,7 @@ class Board:
                 line = self._lines.get(timeout=PATIENCE_S)
             except queue.Empty:
                 raise AssertionError("the board does not answer\n%s" % said) from None
+            self._due = not line.startswith(("= ", "! "))
             if line.startswith("= "):
                 return ast.literal_eval(line[2:])
             if line.startswith("! "):
@@ -136,6 +139,8 @@ class Board:
         self._process.wait()
 
     def stop(self):
+        if self._due:
+            self.kill()  # nobody waits for that
         self._process.stdin.close()  # ends its loop
         try:
             self._process.wait(5)

@@ -16,16 +16,8 @@ scope.nc = await scope.transport.connect({ servers: url });
 scope.js = scope.jetstream.jetstream(scope.nc);
 scope.bytes = (text) => new Uint8Array(Buffer.from(text, "base64"));
 scope.read = (path) => new Uint8Array(readFileSync(path));
-scope.stream = (data) => new ReadableStream({
-    start(controller) { controller.enqueue(data); controller.close(); },
-});
 scope.kept = {}; // what one line leaves for the next
 scope.all = async (items) => { const found = []; for await (const item of items) found.push(item); return found; };
-scope.whole = async (result) => {
-    const parts = [];
-    for await (const part of result.data) parts.push(Buffer.from(part));
-    return new Uint8Array(Buffer.concat(parts));
-};
 
 // (A Buffer has made itself something else by the time that it is given as the value.)
 function plain(key, value) {

@@ -3,10 +3,25 @@
 import asyncio
 import queue
 import threading
+import time
 
 import nats
+from nats.errors import Error as NatsError
 
 _PATIENCE_S = 30
+_OFTEN_S = 60
+
+
+def try_often(action):
+    """What action() returns once it does, while servers come and go."""
+    deadline = time.monotonic() + _OFTEN_S
+    while True:
+        try:
+            return action()
+        except (NatsError, OSError, TimeoutError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 class Peer:

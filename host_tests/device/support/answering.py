@@ -41,6 +41,14 @@ class Answering(unittest.TestCase):
             self.nc.poll(1)
         self.fail("it does not come")
 
+    def assert_misuse(self, *calls):
+        """Each raises a ValueError, and nothing is published."""
+        before = len(self.seen)
+        for call in calls:
+            with self.assertRaises(ValueError):
+                call()
+        self.assertEqual(len(self.seen), before)
+
     def tell(self, subject, payload=b"", reply="", status=None, to=None):
         """Have a message come, or a status: "404 No", or headers alone, "\\r\\nA: b"; to: the
         subject that was subscribed to.
