@@ -81,7 +81,7 @@ class Getting:
             self._end()
         else:
             self._ordered = store.js.ordered(
-                store.stream, self._take, "%sC.%s" % (store.prefix, info.nuid), window=2,
+                store.stream, self._take, store.chunks(info.nuid), window=2,
                 ready=self._ready, timeout_ms=store.js.timeout_ms,
             )  # fmt: skip
 

@@ -73,6 +73,10 @@ class ObjectStore:
             raise ValueError("name: give a str that is not empty")
         return self.prefix + "M." + _base64(name.encode())
 
+    def chunks(self, nuid):
+        """The subject of what an object consists of."""
+        return "%sC.%s" % (self.prefix, nuid)
+
     # Looking
 
     def info(self, name, handler=None):
@@ -147,7 +151,6 @@ class ObjectStore:
         if handler is None:
             return self.js.wait(lambda done: self.get(name, write, offset, progress, done))
         check_handler(handler)
-
         return load("getting").get(self, name, write, offset, progress, handler)
 
     def get_file(self, name, path, progress=None, handler=None):
@@ -177,7 +180,6 @@ class ObjectStore:
         if handler is None:
             return self.js.wait(lambda done: self.delete(name, done))
         check_handler(handler)
-
         return load("putting").delete(self, name, self.meta(name), handler)
 
 

@@ -40,9 +40,6 @@ class Putting:
         self._old = info and info.nuid
         self._stored(None, error)
 
-    def _chunks(self, nuid):
-        return "%sC.%s" % (self._store.prefix, nuid)
-
     def _read(self):
         """The next chunk's size; it is in the buffer then."""
         n, size = 0, len(self._buf)
@@ -77,7 +74,9 @@ class Putting:
         self._hash.update(piece)
         self._fields["size"] += n
         self._fields["chunks"] += 1
-        if not self._js.publish(self._chunks(self._fields["nuid"]), piece, None, self._stored):
+        if not self._js.publish(
+            self._store.chunks(self._fields["nuid"]), piece, None, self._stored
+        ):
             self._fail(NotConnected("the connection was lost"))
 
     def _describe(self):
@@ -94,7 +93,7 @@ class Putting:
             self._end(0, None)
 
     def _purge(self, nuid):
-        return self._js.purge(self._store.stream, self._chunks(nuid), self._end)
+        return self._js.purge(self._store.stream, self._store.chunks(nuid), self._end)
 
     def _fail(self, error):
         self._error = error
@@ -120,12 +119,11 @@ def delete(store, name, subject, handler):
         if info is None:
             handler(None if error else False, error)
             return
-        chunks = "%sC.%s" % (store.prefix, info.nuid)
 
         def marked(ack, error):
             if error is not None:
                 handler(None, error)
-            elif not js.purge(store.stream, chunks, purged):
+            elif not js.purge(store.stream, store.chunks(info.nuid), purged):
                 handler(None, NotConnected("the connection was lost"))
 
         fields = {"name": name, "bucket": store.bucket, "nuid": info.nuid, "size": 0,
