@@ -154,6 +154,10 @@ def test_a_budget_that_is_broken_is_found(committed):
     kept["loaded"]["lines"] += 1
     kept["romfs"]["heap32"] += 1
     assert len(size.excesses(kept)) == 2
+    for label, names, most in size.PARTS:
+        over = copy.deepcopy(committed)
+        over["modules"][names[0]]["heap32"] += most
+        assert [label in text for text in size.excesses(over)] == [True]
 
 
 def test_one_more_code_line_is_found(committed):
@@ -202,3 +206,5 @@ def test_the_table_shows_every_module_and_every_budget(committed):
         assert f"| {name} " in shown
     for label, most in size.BUDGETS.values():
         assert f"| {label} " in shown and f" {most} |" in shown
+    for label, _, most in size.PARTS:
+        assert f"| heap, {label} " in shown and f" {most} |" in shown

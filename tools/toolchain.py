@@ -112,7 +112,6 @@ def mpy_cross_version():
     return (int(major), int(sub)), line
 
 
-@functools.cache
 def compile_mpy(source, name, march=None):
     """The .mpy of `source` (text) as bytes.
 

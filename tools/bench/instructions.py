@@ -41,9 +41,13 @@ def cost(server, client, job, size=SIZE, count=None):
     count = count or COUNTS[client]
     with tempfile.TemporaryDirectory() as folder:
         profile, heap = _run(server, client, job, size, count, folder)
-        text = profile.read_text(errors="replace")
-    total = int(re.search(r"^(?:summary|totals): (\d+)", text, re.MULTILINE)[1])
-    return Cost(total / count, heap / count)
+        return Cost(total(profile) / count, heap / count)
+
+
+def total(profile):
+    """Instructions in a file of callgrind's."""
+    text = profile.read_text(errors="replace")
+    return int(re.search(r"^(?:summary|totals): (\d+)", text, re.MULTILINE)[1])
 
 
 def reading_costs(server):

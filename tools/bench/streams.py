@@ -7,7 +7,6 @@ is what the rest of the work takes. BUDGETS is held by a test.
 
 import asyncio
 import os
-import re
 import subprocess
 import sys
 import sysconfig
@@ -18,7 +17,7 @@ import nats
 from nats.js.api import StreamConfig
 
 from tools import toolchain
-from tools.bench.instructions import CLOCK
+from tools.bench.instructions import CLOCK, total
 from tools.bench.jobs import HERE, LARGE_HEAP, interpreter
 from tools.toolchain import LIB, ToolError
 
@@ -114,8 +113,7 @@ def _count(port, job, count, program, own, marks=()):
             process.wait()
         if process.returncode:
             raise ToolError(f"{job} of {program[-1]} failed:\n{said}")
-        text = Path(f"{out}.2" if marks else out).read_text(errors="replace")
-    return int(re.search(r"^(?:summary|totals): (\d+)", text, re.MULTILINE)[1])
+        return total(Path(f"{out}.2") if marks else out)
 
 
 def _micropython():

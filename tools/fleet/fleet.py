@@ -354,7 +354,7 @@ def _joined(account, fleet, device):
     fleet.share(account, f"sensors.{device}.>", "service")
     fleet.share(account, _stored(device), "service")
     account.share(fleet, f"devices.{device}.>", "service")
-    account.share(fleet, _SERVICES, "services")
+    account.share(fleet, _SERVICES, "service", many=True)
     for event in _EVENTS:
         account.share(fleet, f"devices.{device}.{event}", "stream")
     return account

@@ -125,15 +125,15 @@ class Account(Identity):
         self.exports = []
         self.imports = []
 
-    def share(self, other, subject, kind):
+    def share(self, other, subject, kind, many=False):
         """Let `other` reach what this account has on a subject, under the same one.
 
         kind "service": what `other` publishes there comes here, and the answer to it goes back, in
-        `other` only; "services": any number of answers, and several accounts may share the
-        subject. kind "stream": what is published here comes to those of `other` who subscribe.
+        `other` only; many: there may be several answers. kind "stream": what is published here
+        comes to those of `other` who subscribe.
         """
-        what = {"name": subject, "subject": subject, "type": kind.rstrip("s")}
-        shared = dict(what, response_type="Stream") if kind == "services" else what
+        what = {"name": subject, "subject": subject, "type": kind}
+        shared = dict(what, response_type="Stream") if many else what
         if shared not in self.exports:
             self.exports.append(shared)
         other.imports.append(dict(what, account=self.public))

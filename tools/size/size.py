@@ -33,13 +33,13 @@ BUDGETS = {
 }
 # What further parts may take of a board's heap on top of that: label, modules, bytes. (For those
 # that stay: what is loaded for one use is given back.)
-PARTS = {
-    "jetstream": ("JetStream with publish", ("jetstream/__init__",), 4 * 1024),
-    "consumer": ("consumers", ("jetstream/consumer",), 5 * 1024),
-    "kv": ("key-value", ("jetstream/kv", "jetstream/watching"), 6 * 1024),
-    "objectstore": ("object store", ("jetstream/objectstore",), 5 * 1024),
-    "services": ("services", ("services",), 4 * 1024),
-}
+PARTS = (
+    ("JetStream with publish", ("jetstream/__init__",), 4 * 1024),
+    ("consumers", ("jetstream/consumer",), 5 * 1024),
+    ("key-value", ("jetstream/kv", "jetstream/watching"), 6 * 1024),
+    ("object store", ("jetstream/objectstore",), 5 * 1024),
+    ("services", ("services",), 4 * 1024),
+)
 HEAP_TOLERANCE = 256  # bytes or, if that is more,
 HEAP_TOLERANCE_SHARE = 0.02  # this share of the value: see heap.Port.run
 
@@ -138,7 +138,7 @@ def _limits(table):
     """Each limit: its label, the figure, and what that is at most."""
     figures = _figures(table)
     limits = [(label, figures[name], most) for name, (label, most) in BUDGETS.items()]
-    for label, names, most in PARTS.values():
+    for label, names, most in PARTS:
         taken = sum(table["modules"][name]["heap32"] for name in names)
         limits.append((f"heap, {label}", taken, most))
     return limits
