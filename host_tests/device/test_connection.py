@@ -544,6 +544,21 @@ class Reconnecting(Case):
         self.reconnect(nc)
         self.assertEqual(nc.stats.reconnects, 2)
 
+    def test_flush_ends_when_the_connection_breaks_before_all_is_subscribed_to_again(self):
+        nc = self.connected()
+        nc.subscribe("a", self.take)
+        self.net.end()
+        self.net.next_connection()
+        self.net.handshake()
+        self.settle(nc)
+        self.poll_until(nc, lambda: nc.connected)
+        self.net.end()
+        self.net.next_connection()
+        self.net.feed(b"INFO {}\r\n")  # and then nothing
+        began = self.elapsed(0)
+        self.assertFalse(nc.flush(60000))
+        self.assertTrue(self.elapsed(began) < 1000)
+
     def waits(self, count, now=0, **options):
         """The times between the attempts of a client whose server is gone."""
         self.start(now)

@@ -9,12 +9,16 @@ def flush(nc, timeout_ms):
     check("timeout_ms", timeout_ms, 0)
     until = nc.deadline(timeout_ms)
     number = -1
-    server = None
+    server = None  # of the connection that it is about: this one, or the next
     while True:
+        if server is None and nc.connected:
+            server = nc.server
+        if server is not None and (nc.server is not server or not nc.connected):
+            return False
         if number < 0 and nc.connected and not nc._pending:  # behind all subscriptions
-            server, number = nc.server, ping(nc)
-        if number >= 0 and (nc.server is not server or nc._pongs >= number or not nc.connected):
-            return nc.connected and nc.server is server
+            number = ping(nc)
+        if 0 <= number <= nc._pongs:
+            return True
         left = nc.left(until)
         if left == 0 or nc.state in ("disconnected", "closed"):
             return False
