@@ -236,6 +236,20 @@ class Api(WithServer):
         none = {"error": {"code": 404, "err_code": 10037, "description": "no message found"}}
         self.assertEqual(self.last_id(names, none), (b"", None))
 
+    def test_the_last_id_and_its_number(self):
+        far = 0x123456789ABC  # beyond a small int
+        take = lambda id, error, seq: self.take(id, seq)  # noqa: E731
+        for message, expected in (
+            ({"message": {"seq": far}}, (b"", far)),
+            ({"error": {"code": 404, "err_code": 10037, "description": "none"}}, (b"", 0)),
+        ):
+            for answer in ({"streams": ["R"]}, message):
+                self.answer(answer)
+            self.assertTrue(self.js.last_id(SUBJECT, take, numbered=True))
+            for _ in range(4):
+                self.nc.poll()
+            self.assertEqual(self.results.pop(), expected)
+
     def direct(self, block, body=b""):
         self.net.on_write = None
         self.assertTrue(self.js.last_id(SUBJECT, self.take, stream="R"))
@@ -254,10 +268,13 @@ class Api(WithServer):
 
     def test_the_last_id_on_a_subject_of_a_stream_that_is_named(self):
         self.assertEqual(
-            self.direct(b"NATS/1.0\r\nNats-Msg-Id: dev-7\r\nUnit: C\r\n\r\n", b"21"),
+            self.direct(b"NATS/1.0\r\nNats-Msg-Id: dev-7\r\nNats-Sequence: 7\r\n\r\n", b"21"),
             (b"dev-7", None),
         )
-        self.assertEqual(self.direct(b"NATS/1.0\r\nUnit: C\r\n\r\n", b"21"), (b"", None))
+        self.assertEqual(self.direct(b"NATS/1.0\r\nNats-Sequence: 7\r\n\r\n", b"21"), (b"", None))
+        for other in (b"", b"Nats-Sequence: x\r\n"):  # that is no message of a stream's
+            id, error = self.direct(b"NATS/1.0\r\nNats-Msg-Id: dev-7\r\n%s\r\n" % other, b"21")
+            self.assertEqual((id, type(error)), (b"", unats.Error))
         self.assertEqual(self.direct(b"NATS/1.0 404 Message Not Found\r\n\r\n"), (b"", None))
         for status, kind in ((b"503", unats.NoResponders), (b"408 Bad Request", unats.Error)):
             id, error = self.direct(b"NATS/1.0 %s\r\n\r\n" % status)

@@ -15,6 +15,7 @@ import unats.outbox.dedup
 import unats.outbox.held
 import unats.outbox.jetstream_sender
 import unats.outbox.spool
+from fake_stream import Sent
 from outboxes import BLOCK, TEMP, WithClient, texts
 from scripted import Scripted
 from unats import kernels
@@ -894,6 +895,96 @@ class BeyondTheDuplicateWindow(WithClient):
         self.nc.lose_messages = 0
         self.run_until_empty(outbox)
         self.check_stored(0, 2, 3, 4, 1)
+
+    def test_a_cluster_that_elects_a_leader_is_asked_again(self):
+        outbox = self.lost_acks()
+        self.clock.sleep_ms(61000)
+        outbox.poll()
+        self.nc.forget_ids()
+        self.nc.api_error = {"code": 503, "err_code": 10008, "description": "unavailable"}
+        self.nc.up()
+        for _ in range(100):
+            outbox.poll()
+            self.nc.serve()
+            self.clock.sleep_ms(500)
+        self.assertTrue(2 < len(self.nc.questions) < 20)
+        self.nc.api_error = None
+        self.run_until_empty(outbox, 4000)
+        self.check_stored(*range(8))
+        self.assertEqual(outbox.stats.unverified, 0)
+
+    def test_what_is_on_its_way_into_the_stream_is_not_stored_again(self):
+        for stream in (None, "S"):
+            for got in range(1, 5):
+                self.begin_again()
+                outbox = self.lost_acks(stream=stream)
+                self.nc.on_their_way = self.nc.stored[got:]
+                self.nc.stored = self.nc.stored[:got]
+                self.clock.sleep_ms(61000)
+                outbox.poll()
+                self.nc.window = 0
+                self.nc.up()
+                self.run_until_empty(outbox, 4000)
+                for i in range(2):
+                    mine = [m.data for m in self.nc.stored if m.subject == b"s.%d" % i]
+                    self.assertEqual(mine, texts(*range(i, 8, 2)))
+                self.assertEqual(outbox.stats.acked + outbox.stats.unconfirmed, 8)
+
+    def test_several_of_a_subject_are_on_their_way_and_one_of_another_is_lost(self):
+        outbox = self.outbox(window=4)
+        for subject, text in (("x", "r0"), ("b", "r1"), ("a", "r2"), ("a", "r3"), ("a", "r4")):
+            outbox.put(subject, text)
+        self.nc.up()
+        outbox.poll()
+        self.nc.serve()
+        outbox.poll()
+        self.nc.on_their_way = self.nc.sent[1:]
+        self.nc.down()
+        self.clock.sleep_ms(61000)
+        outbox.poll()
+        self.nc.window = 0
+        self.nc.up()
+        self.run_until_empty(outbox, 4000)
+        self.check_stored(0, 1, 2, 3, 4)
+
+    def test_a_subject_that_others_publish_to_as_well(self):
+        outbox = self.lost_acks()
+        self.clock.sleep_ms(61000)
+        outbox.poll()
+        self.nc.stored = self.nc.stored[:1]  # the others are lost
+        self.nc.window = 0
+        self.nc.up()
+        strangers = 0
+        while len(outbox):
+            outbox.poll()
+            if self.nc.sent and strangers < 50:
+                strangers += 1
+                self.nc.on_their_way = [
+                    Sent(b"s.%d" % i, b"", b"", b"NATS/1.0\r\n\r\n") for i in range(2)
+                ]
+            self.nc.serve()
+            self.clock.sleep_ms(100)
+        self.assertTrue(strangers > 3)
+        self.assertEqual(sorted(filter(None, self.nc.texts())), texts(*range(8)))
+
+    def test_with_no_room_for_the_header_it_is_sent_without(self):
+        for limit in ("server", "stream"):
+            self.begin_again()
+            self.looks = limit == "stream"
+            outbox = self.lost_acks()
+            self.looks = False
+            self.nc.stored = self.nc.stored[:1]
+            self.clock.sleep_ms(61000)
+            outbox.poll()
+            size = max([len(m.headers) + len(m.data) for m in self.nc.log])
+            if limit == "server":
+                self.nc.server.max_payload = size
+            else:
+                self.nc.config["max_msg_size"] = size
+            self.nc.up()
+            self.run_until_empty(outbox)
+            self.check_stored(*range(8))
+            self.assertEqual(outbox.stats.acked, 8)
 
     def test_an_answer_that_got_lost_in_the_client(self):
         outbox = self.lost_acks()

@@ -16,8 +16,11 @@ time.
     nc.refuse           a JetStream error as a dict, or "no responders", for every message
     nc.refusals         {subject (bytes): the same for it alone, or "permission"}
     nc.no_api           questions to the stream time out
+    nc.api_error        a JetStream error as a dict, which answers all of them
     nc.config           what the stream says of itself, as JSON has it
     nc.window           how many of the last ids the stream recognises
+    nc.on_their_way     messages that nothing is known of before the next one of their subjects
+                        comes: the stream's leader has changed
 """
 
 import json
@@ -85,11 +88,20 @@ class Sent:
 
     @property
     def id(self):
-        return id_of(self.headers)
+        return _header(self.headers, b"Nats-Msg-Id: ")
+
+    @property
+    def expected(self):
+        """The number that the last message of its subject has to have; None: any."""
+        found = _header(self.headers, b"Nats-Expected-Last-Subject-Sequence: ")
+        return int(found) if found else None
 
 
-def id_of(headers):
-    start = headers.find(b"Nats-Msg-Id: ") + 13
+def _header(headers, name):
+    start = headers.find(b"\r\n" + name)
+    if start < 0:
+        return b""
+    start += 2 + len(name)
     return headers[start : headers.find(b"\r\n", start)]
 
 
@@ -103,13 +115,14 @@ class FakeClient:
         self.stats = Stats()
         self.full = self.no_api = self.deaf = False
         self.lose_messages = self.lose_acks = 0
-        self.refuse = self.last_error = None
+        self.refuse = self.last_error = self.api_error = None
         self.refusals = {}
         self.config = {"duplicate_window": 120000000000}
         self.window = 1000000
         self.sent = []  # published, not yet served
         self.log = []  # every message ever published
         self.stored = []  # what the stream holds
+        self.on_their_way = []
         self.questions = []  # API names that were called
         self.polls = 0
         self._forgotten = 0  # stored messages whose ids are not known any more
@@ -189,12 +202,17 @@ class FakeClient:
             handler(None if answer is None else FakeMsg(b"", answer))
 
     def _direct(self, subject):
-        found = [m for m in self.stored if m.subject == subject.encode()]
-        if not found:
+        seq = self._last(subject.encode())
+        if not seq:
             return FakeMsg(b"", b"", 404)
-        answer = FakeMsg(b"", found[-1].data)
-        answer.headers = {"Nats-Msg-Id": found[-1].id.decode()}
+        found = self.stored[seq - 1]
+        answer = FakeMsg(b"", found.data)
+        answer.headers = {"Nats-Msg-Id": found.id.decode(), "Nats-Sequence": str(seq)}
         return answer
+
+    def _last(self, subject):
+        """The number of the last message stored of it, from 1; 0: there is none."""
+        return max([i + 1 for i, m in enumerate(self.stored) if m.subject == subject] or [0])
 
     def forget_ids(self):
         """The duplicate window is over for all that is stored."""
@@ -236,12 +254,17 @@ class FakeClient:
             f(error)
 
     def _store(self, message):
+        waiting, self.on_their_way = self.on_their_way, []
+        for m in waiting:
+            (self.stored if m.subject == message.subject else self.on_their_way).append(m)
         first = max(self._forgotten, len(self.stored) - self.window)
         known = [m.id for m in self.stored]
         answer = None
         if message.id in known[first:]:
             seq = first + known[first:].index(message.id) + 1
             answer = b'{"stream":"S","seq":%d,"duplicate":true}' % seq
+        elif message.expected not in (None, self._last(message.subject)):
+            answer = b'{"error":{"code":400,"err_code":10071,"description":"wrong last sequence"}}'
         else:
             self.stored.append(message)
         if self.config.get("no_ack"):
@@ -252,25 +275,25 @@ class FakeClient:
             self.acknowledge(message, answer)
 
     def _answer(self, name, body):
+        if self.api_error:
+            return json.dumps({"error": self.api_error}).encode()
         if name == "$JS.API.STREAM.INFO.S":
             return json.dumps({"config": self.config}).encode()
         if name == "$JS.API.STREAM.NAMES":
             if self.refusals.get(body["subject"].encode()) == "no responders":
                 return b'{"total":0,"streams":null}'
             return b'{"total":1,"streams":["S"]}'
-        if "seq" in body:
-            found = self.stored[body["seq"] - 1 : body["seq"]]
-        else:
-            found = [m for m in self.stored if m.subject == body["last_by_subj"].encode()]
-        if not found:
+        seq = body.get("seq") or self._last(body["last_by_subj"].encode())
+        if not 0 < seq <= len(self.stored):
             return b'{"error":{"code":404,"err_code":10037,"description":"no message found"}}'
         from binascii import b2a_base64
 
+        found = self.stored[seq - 1]
         headers, data = [
-            bytes(b2a_base64(part)).strip().decode()
-            for part in (found[-1].headers, found[-1].data)
+            bytes(b2a_base64(part)).strip().decode() for part in (found.headers, found.data)
         ]
-        message = {"hdrs": headers, "subject": found[-1].subject.decode(), "data": data}
+        subject = found.subject.decode()
+        message = {"hdrs": headers, "subject": subject, "data": data, "seq": seq}
         return json.dumps({"message": message}).encode()
 
     def texts(self):

@@ -18,16 +18,18 @@ instant these, `acked`, `unconfirmed` and `len(outbox)` add up to what was put.
 **Once, in order.** Each reading is published with the `Nats-Msg-Id` <device>-<mark and number of
 its start>-<sequence>, and removed by its PubAck only. One that was not acknowledged is sent again,
 and the server recognises it for the stream's duplicate window (2 minutes by default). When half of
-that has gone by, or the board was restarted, or it was sent twice without an answer, the stream is
-asked first for the last reading it holds on that subject, and what it has already is not sent.
-(How long that window is the stream is asked once on each connection, but not by a board that wakes
-with `Pipelined`; the largest message that it takes; and whether it acknowledges at all: if not, it
-is asked for what it holds half a second after sending.) So a stream holds every reading once,
-however long the outage, if nobody else publishes to these subjects and the stream has not yet
-deleted that reading. Where the client may not use `$JS.API.STREAM.NAMES`, `.INFO` and `.MSG.GET`,
-or the answer is larger than rx_size, a reading whose acknowledgement was lost may be stored twice
-then (`unverified` counts such questions); its ids are equal, and grow, so that whoever reads the
-stream can tell.
+that but 10 s has gone by, or the board was restarted, or it was sent twice without an answer, the
+stream is asked first for the last reading it holds on that subject, and what it has already is not
+sent. The others go with the number of that last one (`Nats-Expected-Last-Subject-Sequence`): what
+was on its way still, as while a cluster elects a leader, has the stream refuse them (`err_code`
+10071), and it is asked again. (How long that window is the stream is asked once on each
+connection, but not by a board that wakes with `Pipelined`; the largest message that it takes; and
+whether it acknowledges at all: if not, it is asked for what it holds half a second after sending.)
+So a stream holds every reading once, however long the outage, if nobody else publishes to these
+subjects and the stream has not yet deleted that reading. Where the client may not use
+`$JS.API.STREAM.NAMES`, `.INFO` and `.MSG.GET`, or the answer is larger than rx_size, a reading
+whose acknowledgement was lost may be stored twice then (`unverified` counts such questions); its
+ids are equal, and grow, so that whoever reads the stream can tell.
 
 **A refused reading stops nobody else.** No stream takes its subject, this client may not publish
 there, or the stream says no: then that subject is held, with all its readings in their order, and
@@ -82,8 +84,8 @@ class Outbox:
     up to 16. max_payload: of a reading, in bytes. ack_ms: how long to wait for an acknowledgement.
     sync_ms: `poll` syncs when the oldest reading that is only in RAM has been that for so long
     (None: it does not). duplicate_window_ms: the stream's, if it is not the server's default;
-    readings older than half of it are looked for before they are sent again. What the stream
-    itself says goes before it. domain: JetStream's, or None.
+    readings older than half of it, less 10 s, are looked for before they are sent again. What the
+    stream itself says goes before it. domain: JetStream's, or None.
     stream: its name, if it may only be asked with `$JS.API.DIRECT.GET.<stream>.<subject>`, which
     can be allowed for the device's own subjects alone (it must have `allow_direct`); None:
     `STREAM.MSG.GET`.

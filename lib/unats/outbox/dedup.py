@@ -2,7 +2,8 @@
 
 A stream recognises a message id for its duplicate window only. But readings are published in
 order, with ids that grow; so whatever is not beyond the last id of its subject is in the stream.
-All of this allocates.
+And what is on its way into the stream still, as behind a change of its leader, has it refuse what
+is published again with the number of the last message that was found there. All of this allocates.
 """
 
 import utime
@@ -13,6 +14,9 @@ from unats.jetstream import NO_STREAM, JetStream, JetStreamError, PubAck
 
 from .spool import is_over
 
+_EXPECT = b"Nats-Expected-Last-Subject-Sequence"
+PASSED = 10071  # err_code: that is not the last one
+_UNAVAILABLE = const(503)
 _ABSENT = const(3)
 _TRIES = const(24)  # longer than a dead connection goes unnoticed
 
@@ -27,6 +31,7 @@ class Stored:
         self._timeout_ms = timeout_ms
         self._stats = stats
         self._last = {}  # None: it is being asked for; False: no stream takes the subject now
+        self._seqs = {}  # their numbers in the stream; ~n: reading n was published behind it
         self._until = 0  # when the answer to the last question is not waited for any more
         self._tries = 0
         self._absent = 0  # how often nobody was there to be asked
@@ -36,7 +41,7 @@ class Stored:
         """What was found out may be outdated, and so may what is still asked."""
         self._tries = 0
         if self._last:
-            self._last = {}
+            self._last, self._seqs = {}, {}
 
     def has(self, subject, id):
         """Whether the message is in the stream, as how many numbers the last one there is beyond
@@ -64,19 +69,45 @@ class Stored:
         if self._last.get(subject):
             self._last[subject] = id
 
-    def _ask(self, subject):
-        answers = self._last
+    def behind(self, subject):
+        """The number of the reading that was published behind the last one found of the subject,
+        and whose acknowledgement tells whether that was the last; -1: there is none.
+        """
+        seq = self._seqs.get(subject, 0)
+        return ~seq if seq < 0 else -1
 
-        def answer(last, error):
+    def publish(self, subject, payload, reply, headers, n, largest, number=0):
+        """Publish what `has` did not find, as `nc.publish`: the stream refuses it, with
+        `PASSED`, if it has taken something of the subject since.
+
+        largest: bytes that the stream takes of a message; None: it is not known.
+        """
+        seq = self._seqs.get(subject, -1)
+        if seq >= 0:
+            more = b"%s\r\n%s: %d\r\n\r\n" % (bytes(headers)[:-4], _EXPECT, seq)
+            if len(more) + n <= (largest or self._nc.server.max_payload or len(more) + n):
+                headers = more
+        if not self._nc.publish(subject, payload, reply, headers, n):
+            return False
+        if seq >= 0:
+            self._seqs[subject] = ~number
+        return True
+
+    def _ask(self, subject):
+        answers, seqs = self._last, self._seqs
+
+        def answer(last, error, seq):
             if error is not None and self._may_come_yet(error):
                 del answers[subject]
                 return
-            if isinstance(error, NoResponders) and self._absent < _ABSENT:
-                self._absent += 1  # a server that has just started: ask again after a while
+            if self._absent < _patience(error):
+                self._absent += 1  # ask again after a while
                 self._until = utime.ticks_add(utime.ticks_ms(), self._timeout_ms)
                 return
             self._absent = 0 if error is None else self._absent
             answers[subject] = last or b""
+            if error is None:
+                seqs[subject] = seq
             if getattr(error, "err_code", 0) == NO_STREAM:
                 answers[subject] = False
             elif error is not None:
@@ -85,7 +116,7 @@ class Stored:
         answers[subject] = None
         self._until = utime.ticks_add(utime.ticks_ms(), 2 * self._timeout_ms)
         self._oversize = self._nc.stats.oversize
-        if not self.js.last_id(subject.decode(), answer, self._timeout_ms, self._stream):
+        if not self.js.last_id(subject.decode(), answer, self._timeout_ms, self._stream, True):
             del answers[subject]
 
     def _may_come_yet(self, error):
@@ -96,6 +127,15 @@ class Stored:
         if not isinstance(error, Timeout) or self._tries >= _TRIES:
             return False
         return self._nc.stats.oversize == self._oversize and "$JS" not in str(self._nc.last_error)
+
+
+def _patience(error):
+    """How often nobody may be there to be asked: a server that has just started, a cluster that
+    elects a leader.
+    """
+    if isinstance(error, NoResponders):
+        return _ABSENT
+    return _TRIES if getattr(error, "code", 0) == _UNAVAILABLE else 0
 
 
 def refusal(msg):

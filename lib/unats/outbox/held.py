@@ -22,7 +22,7 @@ from unats.errors import Error, NoResponders, Timeout
 from unats.jetstream import JetStreamError
 from unats.nuid import write_hex
 
-from .dedup import PubAck, is_usual, refusal
+from .dedup import PASSED, PubAck, is_usual, refusal
 from .heldspool import ID, MORE, NUMBER, HeldSpool
 from .spool import is_over, is_refused
 
@@ -31,6 +31,7 @@ _SUBJECTS = const(16)
 _NUMBERS = const(0xFFFFFFF)
 _RETRY_MS = const(1000)  # doubles, up to
 _MAX_RETRY_MS = const(30000)
+_PASSED_MS = const(4000)  # others publish to the subject, or the stream knows it by another name
 
 
 class _Reading:
@@ -220,7 +221,7 @@ class Held:
         write_hex(self._token, 1, self._number, 7)
         headers = b"NATS/1.0\r\nNats-Msg-Id: %s\r\n\r\n" % reading.id
         try:
-            if not self._nc.publish(reading.subject, reading.payload, self._reply, headers):
+            if not self._publish(reading, headers):
                 return False
         except ValueError:
             self._sent = reading
@@ -229,6 +230,14 @@ class Held:
         self._sent = reading
         self._until = utime.ticks_add(utime.ticks_ms(), self._ack_ms)
         return True
+
+    def _publish(self, reading, headers):
+        subject, payload, n = reading.subject, reading.payload, len(reading.payload)
+        in_vain = has_passed(reading.error) and reading.wait_ms > _PASSED_MS
+        if in_vain or not reading.doubt:
+            return self._nc.publish(subject, payload, self._reply, headers)
+        largest = self._sender._largest
+        return self._stored.publish(subject, payload, self._reply, headers, n, largest)
 
     def _pass_by(self):
         """Let the oldest reading go by: False: it has to wait."""
@@ -329,6 +338,8 @@ class Held:
             self._reject(error)
             return
         reading, self._sent = self._sent, None
+        if has_passed(error):
+            self._stored.forget()
         if str(error) != str(reading.error):
             reading.error = error
             self._sender.last_error = error
@@ -361,6 +372,8 @@ def refused(sender, i, error):
     elif is_behind(sender, i):
         return True  # of that one there was no answer: all are sent again, in order
     else:
+        if has_passed(error):
+            sender._stored.forget()  # it was on its way, and is there now
         if not isinstance(error, NoResponders):
             sender.accepted()  # there are streams: this is no time to wait for one
         if not held_of(sender).move(sender, i, error):
@@ -372,6 +385,11 @@ def refused(sender, i, error):
 def is_too_large(error):
     """Whether a reading was refused that the stream will never take."""
     return getattr(error, "err_code", 0) == _TOO_LARGE
+
+
+def has_passed(error):
+    """Whether the stream has taken something of the subject since it was asked for the last."""
+    return getattr(error, "err_code", 0) == PASSED
 
 
 def is_behind(sender, i):

@@ -19,8 +19,16 @@ _PAUSE_MS = const(1000)  # no more readings behind one that has waited so long
 _NO_ACK_MS = const(500)  # what a stream without acknowledgements has taken is looked for then
 _RETRY_MS = const(1000)  # after a refusal; doubles, up to
 _MAX_RETRY_MS = const(30000)
+_ELECTION_MS = const(10000)  # Raft's of nats-server take 4 to 9 s
 _NUMBERS = const(0x3FFFFFFF)
 _NO_HEADERS = Error("this server knows no headers, so it can't recognise what it has stored")
+
+
+def _age_of(window_ms):
+    """How long after its first sending a reading may be sent again without asking, for a duplicate
+    window: it may take time to arrive, as while a cluster elects a leader.
+    """
+    return max(window_ms // 2 - _ELECTION_MS, 1)
 
 
 class JetStreamSender:
@@ -31,7 +39,7 @@ class JetStreamSender:
         self._spool = spool
         self._window = window
         self._ack_ms = ack_ms
-        self._age_ms = max(duplicate_window_ms // 2, 1)
+        self._age_ms = _age_of(duplicate_window_ms)
         self._stored = Stored(nc, domain, stream, ack_ms, spool.stats)
         self._ask_ms = ack_ms
         self._domain = domain
@@ -256,28 +264,40 @@ class JetStreamSender:
 
         The stream is not asked if it has taken a later one without this: its last id says nothing.
         """
+        asked = self._sent < self._aged and not self._acks >> self._sent
         if self._spool.held is not None and self._spool.held.holds(self._spool.subject):
             return self._spool.held.move(self, self._sent, None)
         if not self._looked and self._may_look:
             self._look()
         if self._sent < self._doubtful and self._config is not None and self._config.pending:
             return None  # for how long does the stream recognise it?
-        if self._sent < self._aged and not self._acks >> self._sent:
-            beyond = self._is_stored()
-            if beyond is None:
-                return None
-            if beyond >= 0:
-                self._count_stored(beyond)
-                return True
-            if self._stored.last(self._spool.subject) is False and self._sent < self._doubtful:
-                return self._wait_for_stream()
+        if asked:
+            done = self._ask()
+            if done is not False:
+                return done
         if self._largest is not None and self._spool.size + len(self._header) > self._largest:
             return self._reject("the stream")
         try:
-            if self._queue():
+            if self._queue(asked):
                 return self._queued()
         except ValueError:
             return self._reject()
+
+    def _ask(self):
+        """Ask the stream for the reading taken: True: it has it. False: send it. None: not now."""
+        beyond = self._is_stored()
+        if beyond is None:
+            return None
+        if beyond >= 0:
+            self._count_stored(beyond)
+            return True
+        if self._stored.last(self._spool.subject) is False and self._sent < self._doubtful:
+            return self._wait_for_stream()
+        ahead = self._stored.behind(self._spool.subject)
+        i = (ahead - self._first) & _NUMBERS
+        if ahead >= 0 and i < self._sent and not self._acks >> i & 1:
+            return None  # what is true of that one is of this
+        return False
 
     def _look(self):
         """Ask what the stream says of itself."""
@@ -296,7 +316,7 @@ class JetStreamSender:
         self._largest = stream.largest
         self._ack_ms = min(_NO_ACK_MS, self._ask_ms) if stream.no_ack else self._ask_ms
         if stream.window_ms is not None:
-            self._age_ms = max(stream.window_ms // 2, 1)
+            self._age_ms = _age_of(stream.window_ms)
         if stream.no_ack or stream.sealed:
             self.last_error = Error(
                 "stream %s %s"
@@ -317,9 +337,13 @@ class JetStreamSender:
         else:
             self._spool.stats.acked += 1
 
-    def _queue(self):
+    def _queue(self, asked):
         spool = self._spool
-        write_hex(self._reply, len(self._reply) - 8, self._first + self._sent, 8)
+        number = (self._first + self._sent) & _NUMBERS
+        write_hex(self._reply, len(self._reply) - 8, number, 8)
+        if asked:
+            args = (spool.subject, spool.body, self._reply, self._header, spool.size)
+            return self._stored.publish(*args, self._largest, number)
         return self._nc.publish(spool.subject, spool.body, self._reply, self._header, spool.size)
 
     def _queued(self):
