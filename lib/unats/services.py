@@ -21,8 +21,6 @@ import utime
 from unats.checks import check, check_subject
 from unats.nuid import unique
 
-_NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
 
 class ServiceError(Exception):
     """Raised by a handler: the request is answered with this code and text, in two headers."""
@@ -59,7 +57,7 @@ class Group:
         queue = self._queue if queue == "" else queue
         endpoint = Endpoint(name, handler, subject, queue, metadata or {})
         service = self._service
-        endpoint.sub = service.nc.subscribe(subject, endpoint.on_request, endpoint.queue)
+        service._subs.append(service.nc.subscribe(subject, endpoint.on_request, queue))
         service.endpoints.append(endpoint)
         return endpoint
 
@@ -88,10 +86,9 @@ class Service(Group):
         self._started = "%04d-%02d-%02dT%02d:%02d:%02dZ" % tuple(utime.gmtime()[:6])
         self.endpoints = []
         self.stopped = False
-        self._subs = [
-            nc.subscribe("$SRV.*" + end, self._on_question)
-            for end in ("", "." + name, ".%s.%s" % (name, self.id))
-        ]
+        self._subs = []
+        for end in ("", "." + name, ".%s.%s" % (name, self.id)):
+            self._subs.append(nc.subscribe("$SRV.*" + end, self._on_question))
 
     def reset(self):
         """Count from 0 again."""
@@ -101,7 +98,7 @@ class Service(Group):
     def stop(self):
         """Answer no more."""
         self.stopped = True
-        for sub in self._subs + [endpoint.sub for endpoint in self.endpoints]:
+        for sub in self._subs:
             sub.unsubscribe()
         self._subs, self.endpoints = [], []
 
@@ -175,7 +172,10 @@ class Endpoint:
 
 def _check(name, metadata):
     """ValueError, unless they are a name, and a dict of str or None."""
-    if not isinstance(name, str) or not name or set(name) - set(_NAME):
+    good = isinstance(name, str) and name
+    for c in good or "":
+        good = good and (c in "-_" or (c < "\x7f" and (c.isalpha() or c.isdigit())))
+    if not good:
         raise ValueError("name: use a-z, A-Z, 0-9, - and _")
     try:
         "".join(list(metadata or {}) + list((metadata or {}).values()))

@@ -113,9 +113,7 @@ def _stage(folder, names):
 def each_module(port, names):
     """Heap that importing each module takes, those it imports already there, by name.
 
-    For this the package is an empty one; its own `__init__` is there as `_package`. The table of
-    names grows to twice its size at a time, which is put down to no module in particular: each
-    has the places of its own names instead.
+    For this the package is an empty one; its own `__init__` is there as `_package`.
     """
     order = import_order(names)
     with tempfile.TemporaryDirectory() as folder:
@@ -124,14 +122,32 @@ def each_module(port, names):
         (package / "__init__.mpy").rename(package / "_package.mpy")
         (package / "__init__.py").write_text("")
         _, *readings = port.run([_IMPORT, *map(_import, order)], folder)
-    place = port.word + _HASH_AND_LENGTH
     return {
-        name: after.heap
-        - before.heap
-        - (after.table - before.table)
-        + place * (after.names - before.names)
+        name: _taken(port, before, after)
         for name, before, after in zip(order, readings, readings[1:])
     }
+
+
+def part(port, names, modules, url):
+    """Heap that these modules take, by themselves, when a client is connected and what they import
+    is there.
+    """
+    order = import_order(names, modules)
+    first = [name for name in order if name not in modules and name != "__init__"]
+    with tempfile.TemporaryDirectory() as folder:
+        _stage(folder, names)
+        steps = [_IMPORT, _CONNECT % url, *map(_import, [*first, *modules])]
+        readings = port.run(steps, folder)
+    return _taken(port, readings[-1 - len(modules)], readings[-1])
+
+
+def _taken(port, before, after):
+    """The table of names grows to twice its size at a time, which is put down to no module in
+    particular: each has the places of its own names instead.
+    """
+    place = port.word + _HASH_AND_LENGTH
+    table, names = after.table - before.table, after.names - before.names
+    return after.heap - before.heap - table + place * names
 
 
 def _import(name):

@@ -73,6 +73,11 @@ def measure():
             figures = *heap.connected(port, names, url), *heap.in_rom(port, names, url, loaded)
             for total, figure in zip(_TOTALS, figures):
                 totals[total][name] = figure
+        parts = {
+            label: {
+                name: heap.part(port, names, modules, url) for name, port in ports.items()
+            } for label, modules, _ in PARTS
+        }  # fmt: skip
     rows = {name: _row(name, {port: each[port][name] for port in each}) for name in names}
     return {
         "mpy-cross": toolchain.mpy_cross_version()[1],
@@ -80,6 +85,7 @@ def measure():
         "loaded": {"modules": loaded, **_sum(rows, loaded)},
         "all": _sum(rows, names),
         **totals,
+        "parts": parts,
     }
 
 
@@ -138,10 +144,8 @@ def _limits(table):
     """Each limit: its label, the figure, and what that is at most."""
     figures = _figures(table)
     limits = [(label, figures[name], most) for name, (label, most) in BUDGETS.items()]
-    for label, names, most in PARTS:
-        taken = sum(table["modules"][name]["heap32"] for name in names)
-        limits.append((f"heap, {label}", taken, most))
-    return limits
+    parts = table["parts"]
+    return limits + [(f"heap, {label}", parts[label]["heap32"], most) for label, _, most in PARTS]
 
 
 def _budget_lines(table):
@@ -168,6 +172,7 @@ def differences(committed, measured):
     gone = [name for name in committed["modules"] if name not in measured["modules"]]
     rows += [(name, committed["modules"][name], None) for name in gone]
     rows += [(name, committed.get(name), measured[name]) for name in _TOTALS]
+    rows += [(name, committed["parts"].get(name), row) for name, row in measured["parts"].items()]
     for name, old, new in rows:
         if old is None or new is None:
             found.append(

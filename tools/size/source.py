@@ -88,8 +88,11 @@ def _inside(dotted):
     return inside.replace(".", "/") if package == "unats" else None
 
 
-def import_order(names):
-    """The modules so sorted that each comes after those it imports; the package itself last."""
+def import_order(names, wanted=None):
+    """The modules so sorted that each comes after those it imports; the package itself last.
+
+    wanted: only these, and what they import.
+    """
     order, begun = [], set()
 
     def visit(name):
@@ -102,7 +105,7 @@ def import_order(names):
             visit(other)
         order.append(name)
 
-    for name in names:
+    for name in names if wanted is None else wanted:
         if name != "__init__":
             visit(name)
     return [*order, "__init__"]

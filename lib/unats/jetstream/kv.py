@@ -16,7 +16,6 @@ from unats.checks import check, check_subject
 from . import JetStream, JetStreamError, check_handler, check_name, load
 
 _WRONG = 10071  # err_code: wrong last sequence
-_KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=/."
 
 
 class WrongRevision(JetStreamError):
@@ -107,19 +106,15 @@ class KeyValue:
             return self.js.wait(lambda done: self.create(key, value, ttl_s, done))
         check_handler(handler)
 
-        def stored(revision, error):
-            if not isinstance(error, WrongRevision):
-                handler(revision, error)
-            elif not self._last(key, looked, lambda entry: entry):
-                handler(None, error)
+        def stored(revision, wrong):
+            def looked(entry, error):
+                gone = entry is not None and entry.operation != "PUT"
+                if not gone or not self._store(key, value, handler, None, entry.revision, ttl_s):
+                    handler(None, error or wrong)
 
-        def looked(entry, error):
-            if entry is None or entry.operation == "PUT":
-                text = "%s has a value" % key
-                wrong = WrongRevision({"code": 400, "err_code": _WRONG, "description": text})
-                handler(None, error or wrong)
-            elif not self._store(key, value, handler, None, entry.revision, ttl_s):
-                handler(None, WrongRevision({"description": "%s was deleted" % key}))
+            looks = isinstance(wrong, WrongRevision)
+            if not looks or not self._last(key, looked, lambda entry: entry):
+                handler(revision, wrong)
 
         return self._store(key, value, stored, None, 0, ttl_s)
 
@@ -161,7 +156,7 @@ class KeyValue:
         """The subject of a key. ValueError: it is none."""
         good = isinstance(key, str) and key[:1] != "." and key[-1:] not in (".", "")
         for c in key if good else "":
-            good = good and c in _KEY
+            good = good and (c in "-_=/." or (c < "\x7f" and (c.isalpha() or c.isdigit())))
         if not good or ".." in key:
             raise ValueError("key: letters, digits and - _ = / only, with dots between")
         return prefix + key

@@ -260,28 +260,28 @@ class JetStreamSender:
             self._count = self._sent
 
     def _try(self):
-        """Publish the reading taken: False. True: it is done without that. None: not now.
-
-        The stream is not asked if it has taken a later one without this: its last id says nothing.
-        """
-        asked = self._sent < self._aged and not self._acks >> self._sent
+        """Publish the reading taken: False. True: it is done without that. None: not now."""
         if self._spool.held is not None and self._spool.held.holds(self._spool.subject):
             return self._spool.held.move(self, self._sent, None)
         if not self._looked and self._may_look:
             self._look()
         if self._sent < self._doubtful and self._config is not None and self._config.pending:
             return None  # for how long does the stream recognise it?
-        if asked:
+        if self._sent < self._aged and self._may_ask():
             done = self._ask()
             if done is not False:
                 return done
         if self._largest is not None and self._spool.size + len(self._header) > self._largest:
             return self._reject("the stream")
         try:
-            if self._queue(asked):
+            if self._queue():
                 return self._queued()
         except ValueError:
             return self._reject()
+
+    def _may_ask(self):
+        """Not if the stream has taken a later one without this: its last id says nothing."""
+        return not self._acks >> self._sent
 
     def _ask(self):
         """Ask the stream for the reading taken: True: it has it. False: send it. None: not now."""
@@ -337,14 +337,18 @@ class JetStreamSender:
         else:
             self._spool.stats.acked += 1
 
-    def _queue(self, asked):
+    def _queue(self):
         spool = self._spool
-        number = (self._first + self._sent) & _NUMBERS
-        write_hex(self._reply, len(self._reply) - 8, number, 8)
-        if asked:
-            args = (spool.subject, spool.body, self._reply, self._header, spool.size)
-            return self._stored.publish(*args, self._largest, number)
+        write_hex(self._reply, len(self._reply) - 8, self._first + self._sent, 8)
+        if self._sent < self._aged and self._may_ask():
+            return self._queue_asked()
         return self._nc.publish(spool.subject, spool.body, self._reply, self._header, spool.size)
+
+    def _queue_asked(self):
+        spool = self._spool
+        message = (spool.subject, spool.body, self._reply, self._header, spool.size)
+        number = (self._first + self._sent) & _NUMBERS
+        return self._stored.publish(*message, self._largest, number)
 
     def _queued(self):
         if self._sent < self._count:
