@@ -17,6 +17,7 @@ import ssl as _ssl
 import tempfile as _tempfile
 
 import uselect as _uselect
+import usocket as _usocket
 
 PROTOCOL_TLS_CLIENT = 0
 PROTOCOL_TLS_SERVER = 1
@@ -116,6 +117,10 @@ class SSLSocket:
         self._unsent = b""  # encrypted
         self._begun = False  # a record of `write` is encrypted, and not all of it sent
         self._error = None
+
+    @property
+    def stream(self):
+        return _usocket.Stream(self)
 
     def fileno(self):
         return self._raw.fileno() if self._raw else -1

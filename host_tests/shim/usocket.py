@@ -7,6 +7,7 @@ are the packed ones that `getaddrinfo` gives, and nothing else; a socket error a
 bytes loses the count of those bytes.
 """
 
+import asyncio as _asyncio
 import errno as _errno
 import socket as _socket
 import struct as _struct
@@ -57,6 +58,23 @@ def getaddrinfo(host, port, family=0, kind=0, protocol=0, flags=0):
     return [(int(f), int(k), p, None, _pack(f, address)) for f, k, p, _, address in found]
 
 
+class Stream:
+    """As MicroPython's `asyncio.StreamReader`, to wait until there is something to read."""
+
+    def __init__(self, sock):
+        self._sock = sock
+
+    async def readinto(self, buf):
+        loop, fd = _asyncio.get_running_loop(), self._sock.fileno()
+        found = loop.create_future()
+        loop.add_reader(fd, lambda: found.done() or found.set_result(None))
+        try:
+            await found
+        finally:
+            loop.remove_reader(fd)
+        return self._sock.readinto(buf) if len(buf) else 0
+
+
 class socket:
     def __init__(self, family=AF_INET, kind=SOCK_STREAM, protocol=0, fileno=None):
         self._socket = _socket.socket(family, kind, protocol, fileno)
@@ -64,6 +82,10 @@ class socket:
 
     def __repr__(self):
         return "<_socket %d>" % self.fileno()
+
+    @property
+    def stream(self):
+        return Stream(self)
 
     def fileno(self):
         return self._socket.fileno()

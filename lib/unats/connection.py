@@ -41,24 +41,35 @@ def error(kind, *args):
 
 def connect(nc, timeout_ms, wait):
     """See `Client.connect`."""
-    if nc._phase == _UP:
-        return
-    if nc.state != "reconnecting":
-        nc.state = "connecting"
-    if nc._phase == _IDLE:
-        nc._deadline = nc.deadline(0)
-    nc._order[5] = 0
+    if wait:
+        steps = connecting(nc, timeout_ms)
+        try:
+            for left in steps:
+                nc.poll(left)
+        finally:
+            steps.close()
+    elif nc._phase != _UP:
+        if nc.state != "reconnecting":
+            nc.state = "connecting"
+        if nc._phase == _IDLE:
+            nc._deadline = nc.deadline(0)
+        nc._order[5] = 0
+
+
+def connecting(nc, timeout_ms):
+    """The steps of connecting: see `unats.waiting`."""
+    connect(nc, None, False)
     until = None if timeout_ms is None else nc.deadline(timeout_ms)
     try:
-        while wait and nc._phase != _UP:
+        while nc._phase != _UP:
             left = 1000 if until is None else nc.left(until)
             if left == 0:
                 nc.last_error = error("Timeout", "not connected in time")
             if left == 0 or nc._order[5] >= len(nc._servers) or nc.state == "closed":
                 raise nc.last_error or error("NotConnected", "it was closed")
-            nc.poll(left)
+            yield left
     finally:
-        if wait and nc._phase != _UP:
+        if nc._phase != _UP:
             _leave(nc)
             nc.state = "closed" if nc.state == "closed" else "disconnected"
 
@@ -69,12 +80,12 @@ def turn(nc, left, wait):
     """
     phase = nc._phase
     if phase == _IDLE and nc.state != "connecting" and nc.state != "reconnecting":
-        utime.sleep_ms(wait)
+        sleep_ms(nc, wait)
         return 0
     wait = min(left, wait)
     left = nc.left(nc._deadline)
     if phase == _IDLE:
-        utime.sleep_ms(wait) if left else _open(nc)
+        sleep_ms(nc, wait) if left else _open(nc)
         return 0
     if left == 0 or (phase <= _OPENING and nc._broken is not None):
         lost(nc, nc._broken or error("Timeout", "%s: no answer in time" % nc.current))
@@ -95,6 +106,11 @@ def turn(nc, left, wait):
     if nc._broken is not None and n == 0 and nc._phase > _OPENING:
         lost(nc, nc._broken)
     return n
+
+
+def sleep_ms(nc, left):
+    """There is nothing to wait for but time. A client may have a way of its own."""
+    getattr(nc, "sleep_ms", utime.sleep_ms)(left)
 
 
 def _hello(nc):
@@ -142,7 +158,7 @@ def ready(nc, wait):
                 nc.current.addresses = found
                 nc.transport.open(found[0], nc.current.port)
             else:
-                utime.sleep_ms(min(wait, 10))
+                sleep_ms(nc, min(wait, 10))
         elif nc.transport.ready():
             nc._phase = _INFO
             nc._deaf = False

@@ -67,7 +67,9 @@ class Requests:
                 raise ValueError("handler: give a function of one argument, the message or None")
             what = subject, payload, headers, timeout_ms, handler, max_msgs, chunked
             return self._start(*what) is not None
-        return self._wait(subject, payload, headers, timeout_ms)
+        from .waiting import wait
+
+        return wait(self._nc, self._waiting(subject, payload, headers, timeout_ms))
 
     def _start(self, subject, payload, headers, timeout_ms, handler, max_msgs, chunked=False):
         """Publish a request; None, with nothing outstanding, if that could not be queued."""
@@ -88,8 +90,8 @@ class Requests:
         self._pending.append(request)
         return request
 
-    def _wait(self, subject, payload, headers, timeout_ms):
-        """Publish a request and poll until it is answered; return the reply."""
+    def _waiting(self, subject, payload, headers, timeout_ms):
+        """The steps of publishing a request and waiting until it is answered: the reply."""
         nc = self._nc
         skipped = self._inbox.dropped
         request = (
@@ -101,8 +103,8 @@ class Requests:
             raise NotConnected("request: not connected")
         try:
             while request.result is request:
-                nc.poll(nc.left(request.until))
-        finally:  # also when a handler raises
+                yield nc.left(request.until)
+        finally:  # also when a handler raises, or nobody waits any more
             self._drop(request)
         msg = request.result
         if isinstance(msg, Error):

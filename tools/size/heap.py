@@ -34,6 +34,7 @@ _NAMES = re.compile(
 )
 
 _IMPORT = "import unats"
+_ASYNCIO = "import asyncio"
 _CONNECT = (
     "nc = unats.Client(%r, rx_size=1024, tx_size=1024); nc.subscribe('sizes', print); nc.connect()"
 )
@@ -121,7 +122,7 @@ def each_module(port, names):
         package = Path(folder) / "unats"
         (package / "__init__.mpy").rename(package / "_package.mpy")
         (package / "__init__.py").write_text("")
-        _, *readings = port.run([_IMPORT, *map(_import, order)], folder)
+        _, _, *readings = port.run([_ASYNCIO, _IMPORT, *map(_import, order)], folder)
     return {
         name: _taken(port, before, after)
         for name, before, after in zip(order, readings, readings[1:])
@@ -136,7 +137,7 @@ def part(port, names, modules, url):
     first = [name for name in order if name not in modules and name != "__init__"]
     with tempfile.TemporaryDirectory() as folder:
         _stage(folder, names)
-        steps = [_IMPORT, _CONNECT % url, *map(_import, [*first, *modules])]
+        steps = [_ASYNCIO, _IMPORT, _CONNECT % url, *map(_import, [*first, *modules])]
         readings = port.run(steps, folder)
     return _taken(port, readings[-1 - len(modules)], readings[-1])
 

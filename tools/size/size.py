@@ -39,6 +39,7 @@ PARTS = (
     ("key-value", ("jetstream/kv", "jetstream/watching"), 6 * 1024),
     ("object store", ("jetstream/objectstore",), 5 * 1024),
     ("services", ("services",), 4 * 1024),
+    ("asyncio", ("aio",), 4 * 1024),
 )
 HEAP_TOLERANCE = 256  # bytes or, if that is more,
 HEAP_TOLERANCE_SHARE = 0.02  # this share of the value: see heap.Port.run

@@ -176,17 +176,9 @@ class JetStream:
         """Do what start(handler) does, and wait for what the handler is given: return the result,
         or raise the error.
         """
-        found = []
-        if not start(lambda *what: found.append(what)) and not found:
-            if self.nc.connected:
-                raise Error("the transmit buffer is full")
-            raise NotConnected("not connected")
-        while not found:
-            self.nc.poll(1000)
-        value, error = found[0]
-        if error is not None:
-            raise error
-        return value
+        from unats.waiting import steps, wait
+
+        return wait(self.nc, steps(self.nc, start))
 
 
 def _present(nc, msg, subject, before):

@@ -240,7 +240,9 @@ class Pull:
 
 def without(nc, hook):
     """Have `nc` call this hook no more."""
-    nc.on_turn = tuple([f for f in nc.on_turn if f is not hook])
+    hooks = list(nc.on_turn)
+    hooks.remove(hook)
+    nc.on_turn = tuple(hooks)
 
 
 # What a message has

@@ -12,6 +12,7 @@ connections. Values may be larger than the receive buffer. All of this allocates
 """
 
 from unats.checks import check, check_subject
+from unats.waiting import each
 
 from . import JetStream, JetStreamError, check_handler, check_name, load
 
@@ -193,7 +194,9 @@ class KeyValue:
         )
         return True
 
-    def watch(self, pattern, handler, history=False, updates_only=False, ignore_deletes=False):
+    def watch(
+        self, pattern, handler=None, history=False, updates_only=False, ignore_deletes=False
+    ):  # fmt: skip
         """Have `poll()` call handler(entry) for what there is of the keys, and then for each
         change; returns at once what has `stop()`.
 
@@ -201,9 +204,13 @@ class KeyValue:
         gone, of which `error` says why. history: all that is kept, not the last values alone.
         updates_only: only what changes from now on.
         """
-        check_handler(handler)
         deliver = "all" if history else "new" if updates_only else "last_per_subject"
-        return self._watch(pattern, deliver, handler, lambda: handler(None), ignore_deletes)
+
+        def start(handler):
+            check_handler(handler)
+            return self._watch(pattern, deliver, handler, lambda: handler(None), ignore_deletes)
+
+        return each(self.js.nc, handler, start)
 
     def _watch(self, pattern, deliver, take, told, values, headers_only=False, timeout_ms=None):
         """values: without what says that a value is gone."""

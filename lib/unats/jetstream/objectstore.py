@@ -15,6 +15,7 @@ from binascii import b2a_base64
 
 from unats.checks import check
 from unats.errors import Error
+from unats.waiting import each
 
 from . import JetStream, check_handler, check_name, load
 
@@ -112,28 +113,31 @@ class ObjectStore:
         watch = self.watch(take, ignore_deletes=True, timeout_ms=self.js.timeout_ms)
         return True
 
-    def watch(self, handler, updates_only=False, ignore_deletes=False, timeout_ms=None):
+    def watch(self, handler=None, updates_only=False, ignore_deletes=False, timeout_ms=None):
         """Have `poll()` call handler(info) for each object there is, and then for each change;
         handler(None) once the present is told, and once more if the store is gone. Returns at once
         what has `stop()` and `error`.
         """
         from .watching import Watching
 
-        check_handler(handler)
+        def start(handler):
+            check_handler(handler)
 
-        def take(subject, data, seq, headers):
-            try:
-                info = _read_info(data)
-            except Error:
-                return
-            if not (ignore_deletes and info.deleted):
-                handler(info)
+            def take(subject, data, seq, headers):
+                try:
+                    info = _read_info(data)
+                except Error:
+                    return
+                if not (ignore_deletes and info.deleted):
+                    handler(info)
 
-        deliver = "new" if updates_only else "last_per_subject"
-        return Watching(
-            self.js, self.stream, self.prefix + "M.>", deliver, take, lambda: handler(None),
-            timeout_ms=timeout_ms,
-        )  # fmt: skip
+            deliver = "new" if updates_only else "last_per_subject"
+            return Watching(
+                self.js, self.stream, self.prefix + "M.>", deliver, take, lambda: handler(None),
+                timeout_ms=timeout_ms,
+            )  # fmt: skip
+
+        return each(self.js.nc, handler, start)
 
     # Getting
 

@@ -83,7 +83,7 @@ def _is_done(answer):
 def _then(js, name, body, handler, read):
     """Call the API; the result is what `read` makes of the answer."""
     if handler is None:
-        return read(js.call(name, body))
+        return js.wait(lambda done: _then(js, name, body, done, read))
     check_handler(handler)
     return js.call(
         name, body, lambda answer, error: handler(None if error else read(answer), error)

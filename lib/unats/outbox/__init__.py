@@ -193,13 +193,17 @@ class Outbox:
 
         Before deep sleep: `outbox.flush() or outbox.sync()`. Not from a handler.
         """
-        until = utime.ticks_add(utime.ticks_ms(), timeout_ms)
+        from unats.waiting import wait
+
+        return wait(self._nc, self._flushing(utime.ticks_add(utime.ticks_ms(), timeout_ms)))
+
+    def _flushing(self, until):
         self.poll()
         while not self._sender.is_idle():
             left = utime.ticks_diff(until, utime.ticks_ms())
             if left <= 0:
                 return False
-            self._nc.poll(min(left, 50))
+            yield min(left, 50)
             self.poll()
         return True
 
