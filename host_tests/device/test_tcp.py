@@ -137,7 +137,7 @@ class Names(unittest.TestCase):
             for _ in range(3):
                 self.assertFalse(self.connect())
         self.assertEqual(self.net.sockets, 0)
-        self.assertEqual(self.tcp.poller.registered, [])
+        self.assertEqual(self.tcp.poll.registered, [])
 
     def test_closing_twice_and_opening_without_closing(self):
         self.begin(a=["1"])

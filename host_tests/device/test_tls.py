@@ -103,7 +103,7 @@ def _transport(made=None, url="tls://board.example:4222", raw=None, **options):
     servers = Servers(url, False)
     servers.next()
     transport = Secure(Tls(context=Context(made), **options), servers)
-    transport.poller = Poll()
+    transport.poll = Poll()
     transport._sock = raw or Socket()
     return transport
 

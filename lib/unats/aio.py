@@ -55,7 +55,7 @@ class Client(client.Client):
         self._task = self._watcher = self._sock = None
         self._flags = self._ms = 0
         self._notes = False  # whether waiting is noted only
-        self._poller, self.transport.poller = self.transport.poller, self
+        self._poller, self.transport.poll = self.transport.poll, self
 
     def connect(self, timeout_ms=None, wait=True):
         """As `unats.Client.connect`; to be awaited, unless wait=False."""
@@ -130,7 +130,11 @@ class Client(client.Client):
                     ms = next(steps)
                 except StopIteration as e:
                     return e.value
-                await _within(self.turned, ms)
+                # (Not by `wait_for`, which loses a cancellation on CPython before 3.12. There is a
+                # turn at least every _LOOK_MS; and afterwards there are none.)
+                await self.turned.wait()
+                if not self._task:
+                    await asyncio.sleep(0.01)
         finally:
             steps.close()
 
@@ -155,7 +159,10 @@ class Client(client.Client):
                     continue
                 if self._sock and not self._watcher:
                     self._watcher = asyncio.create_task(self._watch(self._sock))
-                await _within(self._wake, self._ms)
+                try:
+                    await asyncio.wait_for(self._wake.wait(), self._ms / 1000)
+                except asyncio.TimeoutError:
+                    pass
         finally:
             self._task = None
             self.turned.set()
@@ -256,10 +263,3 @@ class _Queued:
 
 _NOW = _Queued(True)
 _SOON = _Queued(True, asyncio.sleep, 0)  # the others have their turn now and then
-
-
-async def _within(event, ms):
-    try:
-        await asyncio.wait_for(event.wait(), ms / 1000)
-    except asyncio.TimeoutError:
-        pass

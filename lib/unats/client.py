@@ -42,8 +42,8 @@ class Client:
     """A connection to NATS. Nothing happens before `connect()`; then call `poll()` all the time.
 
     servers: a URL `nats://[user:password@|token@]host[:port]`, several with commas between them,
-    or a list of such; or `tls://`. name: told to the server. user, password, token: credentials,
-    where the URL has none.
+    or a list of such; or `tls://`, `ws://`, `wss://`.
+    name: told to the server. user, password, token: credentials, where the URL has none.
     auth: instead of these, credentials of `unats.auth`.
     tls: `unats.tls.Tls(ca=...)`, or an SSLContext: TLS with every server, and nothing without it.
     rx_size: the largest message, headers and payload, that is delivered in one piece, in bytes.

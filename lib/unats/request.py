@@ -10,6 +10,7 @@ from .kernels import drained
 from .nuid import unique
 
 _FOREVER = const(0x0FFFFFFF)
+_FULL_MS = const(10)  # between looks whether there is room
 _TOKENS = const(0x3FFFFFF)
 
 
@@ -94,13 +95,17 @@ class Requests:
         """The steps of publishing a request and waiting until it is answered: the reply."""
         nc = self._nc
         skipped = self._inbox.dropped
-        request = (
-            self._start(subject, payload, headers, timeout_ms, None, 1) if nc.connected else None
-        )
-        if request is None:
-            if nc.connected:
-                raise self._inbox.error or Error("request: the transmit buffer is full")
-            raise NotConnected("request: not connected")
+        until = nc.deadline(timeout_ms)
+        request = None
+        while request is None:
+            if not nc.connected:
+                raise NotConnected("request: not connected")
+            request = self._start(subject, payload, headers, nc.left(until), None, 1)
+            if request is None:
+                if self._inbox.error or nc.left(until) == 0:
+                    raise self._inbox.error or Error("request: the transmit buffer is full")
+                nc.stats.dropped -= 1
+                yield min(nc.left(until), _FULL_MS)
         try:
             while request.result is request:
                 yield nc.left(request.until)

@@ -17,7 +17,7 @@ __version__ = "0.2.0"
 
 def read_url(text):
     """The `Server` of `[nats://|tls://][user[:password]@]host[:port]`, an IPv6 address in
-    brackets, blanks around it.
+    brackets, blanks around it. Other schemes: see `unats.websocket`.
 
     ValueError: what is wrong with it, quoting nothing: it may be credentials at the wrong place.
     """
@@ -25,7 +25,9 @@ def read_url(text):
     i = address.find("://")
     scheme = address[: max(i, 0)].lower()
     if i >= 0 and scheme != "nats" and scheme != "tls":
-        raise ValueError("server URL: it must begin with nats:// or tls://")
+        from .websocket import read_url
+
+        return read_url(text)
     address = address[i + 3 if i >= 0 else 0 :]
     user = password = None
     i = address.rfind("@")
@@ -127,10 +129,15 @@ def prepare(nc, servers, tls, name, auth, flag):
     shuffle(nc, 0)
     secure = tls is not None
     for server in nc._servers:
-        secure = secure or server.tls  # then all of them
+        secure = secure or server.tls or hasattr(server, "path")  # then all of them
     if secure:
-        from .tls import secured
-
+        over = [server for server in nc._servers if hasattr(server, "path")]
+        if 0 < len(over) < len(nc._servers):
+            raise ValueError("servers: ws:// and wss:// go with no nats:// and tls://")
+        if over:
+            from .websocket import secured
+        else:
+            from .tls import secured
         nc.transport = secured(tls, nc.transport, nc)
     elif nc.transport is None:
         from .tcp import Tcp

@@ -16,7 +16,7 @@ class Tcp:
 
     `readinto(buf)`: how many bytes came to the start of buf, None for nothing now, 0 when closed.
     `write(buf, off, n)`: how many of n bytes of buf from off on were taken, or None. OSError. Both
-    are the socket's own.
+    are the socket's own. `poll`: what `wait` waits with; a client under asyncio stands before it.
     """
 
     # Bytes that may be with the network stack and not yet confirmed by a PONG, each write counting
@@ -25,7 +25,7 @@ class Tcp:
     window = 3000 if sys.platform == "rp2" else 0
 
     def __init__(self):
-        self.poller = uselect.poll()
+        self.poll = uselect.poll()
         self._sock = None
         self._flags = 0
 
@@ -54,13 +54,13 @@ class Tcp:
                 self.close()
                 raise
         self._flags = uselect.POLLIN | uselect.POLLOUT
-        self.poller.register(sock, self._flags)
+        self.poll.register(sock, self._flags)
         if type(self) is Tcp:  # and nothing built upon it
             self.readinto, self.write = sock.readinto, sock.write
 
     def ready(self):
         """Whether the connection is up. OSError: it failed."""
-        for _, events in self.poller.ipoll(0):
+        for _, events in self.poll.ipoll(0):
             if events & ~(uselect.POLLIN | uselect.POLLOUT):
                 self._sock.readinto(bytearray(1))  # raises what happened, where the port tells
                 raise OSError(errno.EAGAIN)
@@ -72,15 +72,15 @@ class Tcp:
         flags = uselect.POLLIN | uselect.POLLOUT if writing else uselect.POLLIN
         if flags != self._flags:
             self._flags = flags
-            self.poller.modify(self._sock, flags)
-        for _ in self.poller.ipoll(timeout_ms):
+            self.poll.modify(self._sock, flags)
+        for _ in self.poll.ipoll(timeout_ms):
             break
 
     def close(self):
         """Close the socket, if there is one; may be called twice."""
         if self._sock:
             try:
-                self.poller.unregister(self._sock)
+                self.poll.unregister(self._sock)
             except (OSError, KeyError):
                 pass  # it was not there yet
             self._sock.close()

@@ -217,14 +217,14 @@ class Secure(Tcp):
 
     def _begin(self):
         tls, server = self._tls, self._nc.current
-        self.poller.unregister(self._sock)
+        self.poll.unregister(self._sock)
         self._raw, self._sock = self._sock, None
         name = tls.server_hostname or server.tls_name or server.host
         with self._explains:
             self._sock = tls.context.wrap_socket(
                 self._raw, server_hostname=name, do_handshake_on_connect=False
             )
-        self.poller.register(self._sock, self._flags)
+        self.poll.register(self._sock, self._flags)
         self._until = utime.ticks_add(utime.ticks_ms(), tls.handshake_timeout_ms)
         self._stage = _SHAKING
         self._full = True  # the client begins: no use to wait for the server before

@@ -2,7 +2,12 @@
 the next one may wait, until it returns what was waited for. Loaded by what waits. Allocates.
 """
 
+from micropython import const
+
 from .errors import Error, NotConnected
+
+_FULL_MS = const(10)  # between looks whether there is room,
+_TRIES = const(100)  # ... as often as that
 
 
 def wait(nc, steps):
@@ -25,10 +30,15 @@ def wait(nc, steps):
 def steps(nc, start):
     """The steps of start(handler): what the handler is given, a result or an error."""
     found = []
-    if not start(lambda *what: found.append(what)) and not found:
-        if nc.connected:
+    tries = _TRIES
+    while not start(lambda *what: found.append(what)) and not found:
+        if not nc.connected:
+            raise NotConnected("not connected")
+        if tries == 0:
             raise Error("the transmit buffer is full")
-        raise NotConnected("not connected")
+        tries -= 1
+        nc.stats.dropped -= 1
+        yield _FULL_MS
     while not found:
         yield 1000
     value, error = found[0]

@@ -59,7 +59,7 @@ class Port:
     def __init__(self, name, command, word):
         self.name, self._command, self.word = name, command, word
 
-    def run(self, steps, folder):
+    def run(self, steps, folder, runs=_RUNS):
         """Run the steps (lines of Python); a Reading before, and one after each.
 
         The collector is a conservative one: what looks like an address on the stack keeps garbage
@@ -68,7 +68,7 @@ class Port:
         caller's.)
         """
         (Path(folder) / "steps.json").write_text(json.dumps(steps))
-        runs = [self._once(len(steps), folder) for _ in range(_RUNS)]
+        runs = [self._once(len(steps), folder) for _ in range(runs)]
         return [min(reading) for reading in zip(*runs)]
 
     def _once(self, steps, folder):
@@ -131,15 +131,18 @@ def each_module(port, names):
 
 def part(port, names, modules, url):
     """Heap that these modules take, by themselves, when a client is connected and what they import
-    is there.
+    is there: the least of several, since the text of names takes heap in chunks of 128 bytes.
     """
     order = import_order(names, modules)
     first = [name for name in order if name not in modules and name != "__init__"]
     with tempfile.TemporaryDirectory() as folder:
         _stage(folder, names)
         steps = [_ASYNCIO, _IMPORT, _CONNECT % url, *map(_import, [*first, *modules])]
-        readings = port.run(steps, folder)
-    return _taken(port, readings[-1 - len(modules)], readings[-1])
+        found = []
+        for n in range(1, 128, 25):
+            readings = port.run([f"{'x' * n} = 0", *steps], folder, 1)
+            found.append(_taken(port, readings[-1 - len(modules)], readings[-1]))
+    return min(found)
 
 
 def _taken(port, before, after):
