@@ -1,6 +1,6 @@
 """settings.json: what a board has to know before it can start, checked field by field.
 
-    server             "nats://host:4222" or "tls://...", several with  required
+    server             "nats://host:4222", "tls://...", "ws://...",        required
                        commas between them, or a list of such
     user, password     or: token, or one of the two files               if the server asks for them
     creds              file with a JWT and its seed, as nsc writes it

@@ -156,7 +156,7 @@ class Values(unittest.TestCase):
             "Nats://a",
             ["a", "b, nats://u:p@[::1]:1"],
             "10.0.0.1:0",
-            "ws://a",
+            "http://a",
             "u@",
             ["a", ""],
             "a b",

@@ -521,7 +521,7 @@ class TestUrls(Case):
             [server.tls for server in read_urls(["nats://a", "tls://b", "TLS://c"])],
             [False, True, True],
         )
-        self.refused(ValueError, "nats:// or tls://", read_urls, "https://a")
+        self.refused(ValueError, "nats://, tls://", read_urls, "https://a")
 
 
 class Misuse(unittest.TestCase):

@@ -166,6 +166,15 @@ class socket:
             raise TypeError("object with buffer protocol required")
         return self._transfer(self._socket.recv_into, view if n < 0 else view[:n])
 
+    def readline(self):
+        line = b""
+        while not line.endswith(b"\n"):
+            piece = self.read(1)
+            if not piece:
+                return line or piece
+            line += piece
+        return line
+
     def read(self, n=-1):
         if n < 0:
             return self._read_all()
