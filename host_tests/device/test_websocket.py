@@ -186,6 +186,7 @@ class Frames(Case):
         good = frame(2, b"good")
         for bad in (
             frame(2, b"masked", mask=True),
+            b"\x82\x80\x82\x02ab",  # masked, and the mask looks like a frame
             frame(2 | 64, b"reserved"),
             frame(2 | 32, b"bits"),
             frame(2 | 16, b""),
