@@ -258,13 +258,7 @@ async def check_awaits_that_are_cancelled():
             lambda: count(kv.watch(">")),
         ):
             for pause in (0, 0, 0.001, 0.01):
-                task = asyncio.create_task(awaited(start))
-                await asyncio.sleep(pause)
-                task.cancel()
-                try:
-                    await task
-                except asyncio.CancelledError:
-                    pass
+                await cancelled(start, pause)
                 equal((await nc.request("echo", b"x")).data, b"x")
                 equal(await nc.flush(), True)
         equal((await kv.get("a")).value, b"1")
@@ -272,16 +266,21 @@ async def check_awaits_that_are_cancelled():
 
     nc = client()
     for pause in (0, 0, 0.001):
-        task = asyncio.create_task(awaited(nc.connect))
-        await asyncio.sleep(pause)
-        task.cancel()
-        try:
-            await task
-        except asyncio.CancelledError:
-            pass
+        await cancelled(nc.connect, pause)
         await nc.connect()
         equal(await nc.flush(), True)
         nc.close()
+
+
+async def cancelled(start, pause):
+    """Await it for so many seconds, and cancel that."""
+    task = asyncio.create_task(awaited(start))
+    await asyncio.sleep(pause)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
 
 
 async def awaited(start):

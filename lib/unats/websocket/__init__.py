@@ -13,7 +13,7 @@ from random import getrandbits
 
 from unats.errors import NotConnected, ProtocolError
 
-from .kernels import AT, KIND, LONGEST, SIZE, TO, WRONG, frame, positions, unframe
+from .kernels import AT, LONGEST, SIZE, TO, WRONG, frame, positions, unframe
 
 _FRAME = 512  # payload of a frame that goes out, at most
 _HEAD = 8  # its head, at most
@@ -67,7 +67,6 @@ class WebSocket:
         self._key = bytearray(5)  # of the frame that is made: its mask, and its kind
         self._out = bytearray(_HEAD + _FRAME)
         self._answer = bytearray(6 + LONGEST)  # a control frame that goes out
-        self._opening = self._early = None
         self._reset()
 
     def prepare(self, nc, tls):

@@ -84,7 +84,7 @@ class Opening:
                 return False
             self._answer += buf[:n]
             end = self._answer.find(b"\r\n\r\n")
-            if self._answer[:5] not in b"HTTP/" and self._answer[:5] != b"HTTP/":
+            if not b"HTTP/".startswith(self._answer[:5]):
                 raise ProtocolError("%s: no HTTP; is it a WebSocket port?" % self._server)
             if end >= 0:
                 self.rest = self._answer[end + 4 :]
