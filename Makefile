@@ -10,7 +10,7 @@ VALGRIND = build/valgrind.stamp
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [SERVER=nats://host:4222] [PERIOD=1] [HEAP=176K]'
+	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [SERVER=nats://host:4222] [PERIOD=1] [HEAP=192K]'
 	@echo 'make lint     style and spelling: ruff, and codespell'
 	@echo 'make format   the one formatter, over everything'
 	@echo 'make test     lint, and all tests but the long ones    [ARGS="-k name"]'
