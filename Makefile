@@ -6,7 +6,7 @@ BASE = build/base.stamp
 BENCH = build/bench.stamp
 VALGRIND = build/valgrind.stamp
 
-.PHONY: help env run lint format test soak bench wire size package deploy fleet credentials repl clean
+.PHONY: help env run bridge lint format test soak bench wire size package deploy fleet credentials repl clean
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make fleet    identities and a server for a fleet       DEVICES="greenhouse-7 greenhouse-8" HOST=192.168.1.10 [DIR=fleet]'
 	@echo 'make credentials  a device'"'"'s, onto its board           PORT=/dev/ttyACM0 DEVICE=greenhouse-7 [DIR=fleet]'
 	@echo 'make repl     the board'"'"'s prompt                       PORT=/dev/ttyACM0'
+	@echo 'make bridge   boards on serial lines, on to a server    PORT="/dev/ttyACM0 /dev/ttyUSB0" SERVER=nats://host:4222 [BAUD=115200] [CA=ca.pem]'
 	@echo 'make env      the environment in build/, which the others make by themselves'
 	@echo 'make clean    remove everything made'
 
@@ -88,6 +89,10 @@ credentials: $(BASE) | port
 
 repl: $(BASE) | port
 	@$(PY) -m mpremote connect $(PORT) repl
+
+bridge: $(BASE)
+	@$(PY) -m tools.bridge --server '$(SERVER)' $(if $(BAUD),--baud '$(BAUD)') \
+		$(if $(CA),--ca '$(CA)') $(ARGS) -- $(PORT)
 
 .PHONY: port
 port:

@@ -17,6 +17,7 @@ from support.nats_server import NatsServer
 from support.paths import LIB, SHIM
 from support.peer import Peer
 from support.ports import free_port
+from support.serial_line import Bridge, SerialLine
 from tools.fleet import nats_jwt
 from tools.size.source import code_lines
 
@@ -201,6 +202,20 @@ def test_asyncio_echo(run, peer):
 
 def test_over_websocket(run, server):
     assert "confirmed: True" in run("over_websocket", SERVER=server.ws + "/nats").ends()
+
+
+def test_over_serial(server):
+    """Over standard input and output, as a board's USB port is: what it prints goes there too."""
+    with SerialLine() as line, Bridge([line], server.url) as bridge:
+        with open(line.board, "r+b", 0) as port:
+            command = unix_command(LIB / "examples/over_serial.py")
+            program = subprocess.Popen(command, env=unix_environment(), stdin=port, stdout=port)
+        try:
+            bridge.says("board: confirmed: True")
+            assert program.wait(_PATIENCE_S) == 0
+        finally:
+            program.kill()
+            program.wait()
 
 
 def test_wake_and_publish(run, server, peer):

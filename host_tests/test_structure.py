@@ -95,7 +95,7 @@ def test_machine_code_stands_in_one_file():
         for path in FILES
         if re.search(r"@micropython\.|@(viper|native)", path.read_text())
     }
-    assert found == {"kernels", "websocket.kernels"}
+    assert found == {"kernels", "websocket.kernels", "uart.kernels"}
 
 
 def test_nothing_imports_what_only_boards_have():

@@ -105,7 +105,7 @@ class Board:
             if line.startswith("! "):
                 raise BoardError(*ast.literal_eval(line[2:]), said)
             said += line
-            assert line, "the board has died\n%s" % said
+            assert line, "the board has died: %s\n%s" % (self._process.wait(), said)
 
     def __call__(self, code, *values):
         self.start(code, *values)

@@ -23,18 +23,18 @@ def get(msg, name):
     if name == "data":
         return _part(msg, _START)
     if name == "text":
-        return _text(_part(msg, _START))
+        return text(_part(msg, _START))
     if name == "subject":
-        return _text(_part(msg, _SUBJECT))
+        return text(_part(msg, _SUBJECT))
     if name == "reply":
-        return _text(_part(msg, _REPLY)) or None
+        return text(_part(msg, _REPLY)) or None
     if name == "headers":
         return _headers(msg)
     if name == "status":
         number = _status(msg)[:3]
         return int(number) if number.isdigit() else None
     if name == "status_text":
-        return _text(_status(msg)[3:].strip())
+        return text(_status(msg)[3:].strip())
     raise AttributeError(name)
 
 
@@ -219,23 +219,23 @@ def _part(msg, i):
     return bytes(memoryview(msg.buffer)[msg._f[i] : msg._f[i + 1]])
 
 
-def _text(raw):
+def text(raw):
     """Bytes as str; what is not UTF-8 is replaced, byte by byte."""
     try:
         return raw.decode()
     except ValueError:
         pass
-    text, i = "", 0
+    found, i = "", 0
     while i < len(raw):
         n = 1
         while n < 4 and i + n < len(raw) and raw[i + n] & 0xC0 == 0x80:
             n += 1
         try:
-            text += raw[i : i + n].decode()
+            found += raw[i : i + n].decode()
         except ValueError:
-            text, n = text + "\ufffd", 1
+            found, n = found + "\ufffd", 1
         i += n
-    return text
+    return found
 
 
 def _headers(msg):
@@ -245,7 +245,7 @@ def _headers(msg):
     headers = {}
     at = _next_header(msg, 0)
     while at:
-        name, value = _text(_part(msg, _NAME)), _text(_part(msg, _VALUE))
+        name, value = text(_part(msg, _NAME)), text(_part(msg, _VALUE))
         if name not in headers:
             headers[name] = value
         elif isinstance(headers[name], list):

@@ -41,6 +41,7 @@ PARTS = (
     ("services", ("services",), 4 * 1024),
     ("asyncio", ("aio",), 4 * 1024),
     ("WebSocket", ("websocket/__init__", "websocket/kernels"), 6 * 1024),
+    ("serial", ("uart/__init__", "uart/kernels"), 5 * 1024),
 )
 HEAP_TOLERANCE = 256  # bytes or, if that is more,
 HEAP_TOLERANCE_SHARE = 0.02  # this share of the value: see heap.Port.run

@@ -43,6 +43,15 @@ def on_event(client, event, detail):
     moments.append(utime.ticks_ms())
 
 
+def serial(path):
+    """A serial port: on MicroPython as `sys.stdin.buffer`, on CPython as a `machine.UART`."""
+    if sys.implementation.name == "micropython":
+        return open(path, "r+b", 0)
+    from posix_uart import UART
+
+    return UART(path)
+
+
 def names():
     """The names of the events so far."""
     return [name for name, _ in events]
