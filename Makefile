@@ -6,7 +6,7 @@ BASE = build/base.stamp
 BENCH = build/bench.stamp
 VALGRIND = build/valgrind.stamp
 
-.PHONY: help env run bridge lint format test soak bench wire size package deploy fleet credentials repl clean
+.PHONY: help env run bridge lint format test soak bench wire size package dist deploy fleet credentials repl clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,8 +18,9 @@ help:
 	@echo 'make bench    instructions, heap, rates; beside others   [ARGS=--full]'
 	@echo 'make wire     round trips, segments and bytes of a wake, against umqtt.simple'
 	@echo 'make size     code lines, flash and heap per module    [ARGS=...]'
+	@echo 'make dist     what a release is made of, in build/dist'
 	@echo 'make package  package.json, after a file of lib/unats has come or gone'
-	@echo 'make deploy   client and application onto a board      PORT=/dev/ttyACM0 [MPY=1] [DEVICE=greenhouse-7]'
+	@echo 'make deploy   client and application onto a board      PORT=/dev/ttyACM0 [SOURCES=1] [DEVICE=greenhouse-7]'
 	@echo 'make fleet    identities and a server for a fleet       DEVICES="greenhouse-7 greenhouse-8" HOST=192.168.1.10 [DIR=fleet]'
 	@echo 'make credentials  a device'"'"'s, onto its board           PORT=/dev/ttyACM0 DEVICE=greenhouse-7 [DIR=fleet]'
 	@echo 'make repl     the board'"'"'s prompt                       PORT=/dev/ttyACM0'
@@ -77,8 +78,11 @@ size: $(BASE)
 package: $(BASE)
 	@$(PY) -m tools.package
 
+dist: $(BASE)
+	@$(PY) -m tools.dist $(ARGS)
+
 deploy: $(BASE) | port
-	@$(PY) -m tools.deploy --port $(PORT) $(if $(MPY),--mpy) \
+	@$(PY) -m tools.deploy --port $(PORT) $(if $(SOURCES),--sources) \
 		$(if $(DEVICE),--device '$(DEVICE)') $(if $(DIR),--fleet '$(DIR)') $(ARGS)
 
 fleet: $(BASE)

@@ -87,7 +87,7 @@ def tree(flash):
 
 def test_py_deployment_puts_everything_on_the_board_and_starts_it(server, settings, flash):
     with FakeBoard(MICROPYTHON, flash) as board:
-        done = run(board, settings)
+        done = run(board, settings, "--sources")
         assert done.returncode == 0, done.stdout + done.stderr
         for target, source in deploy.sources().items():
             assert (flash / target).read_bytes() == source.read_bytes()
@@ -98,7 +98,7 @@ def test_py_deployment_puts_everything_on_the_board_and_starts_it(server, settin
 
 def test_mpy_deployment_runs_with_machine_code_for_the_board(server, settings, flash):
     with FakeBoard(MICROPYTHON, flash) as board:
-        done = run(board, settings, "--mpy")
+        done = run(board, settings)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "kernels for x64" in done.stdout
         suffixes = {path.suffix for path in (flash / "lib").rglob("*") if path.is_file()}
@@ -111,7 +111,7 @@ def test_mpy_deployment_runs_with_machine_code_for_the_board(server, settings, f
 
 def test_mpy_deployment_runs_as_bytecode_on_a_board_without_machine_code(server, settings, flash):
     with FakeBoard(MICROPYTHON, flash, mpy=BYTECODE_ONLY) as board:
-        done = run(board, settings, "--mpy")
+        done = run(board, settings)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "kernels as bytecode" in done.stdout
         assert (flash / "lib/unats/kernels.mpy").read_bytes()[2] == 0
@@ -120,7 +120,7 @@ def test_mpy_deployment_runs_as_bytecode_on_a_board_without_machine_code(server,
 
 def test_py_deployment_runs_on_a_board_without_an_emitter(server, settings, flash):
     with FakeBoard(MICROPYTHON, flash, mpy=BYTECODE_ONLY) as board:
-        done = run(board, settings)
+        done = run(board, settings, "--sources")
         assert done.returncode == 0, done.stdout + done.stderr
         assert ".py, kernels as bytecode" in done.stdout
         plain = (toolchain.plain_lib() / "unats/kernels.py").read_bytes()
@@ -130,11 +130,21 @@ def test_py_deployment_runs_on_a_board_without_an_emitter(server, settings, flas
 
 def test_what_has_not_changed_is_not_written_again(settings, flash):
     with FakeBoard(MICROPYTHON, flash) as board:
-        assert run(board, settings).returncode == 0
-        (flash / "app.py").write_text("old")
+        first = run(board, settings)
+        assert first.returncode == 0
+        (flash / "app.mpy").write_text("old")
         board.events.clear()
-        assert run(board, settings).returncode == 0
-        assert written(board) == ["app.py", "main.py"]
+        second = run(board, settings)
+        assert second.returncode == 0
+        assert written(board) == ["app.mpy", "main.py"]
+    files = len(deploy.sources()) + 1
+    assert f"{files} files are on the board, {files} of them new or changed" in first.stdout
+    assert f"{files} files are on the board, 2 of them new or changed" in second.stdout
+    taken = re.search(r"importing the client takes (\d+\.\d) KB of heap, \d", first.stdout)
+    again = re.search(r"takes (\d+\.\d) KB of heap \((\d+\.\d) before\)", second.stdout)
+    assert 5 < float(taken[1]) < 60
+    for figure in again.groups():
+        assert abs(float(figure) - float(taken[1])) < 1
 
 
 def test_on_a_terminal_a_bar_shows_how_many_files_are_copied(settings, flash):
@@ -165,13 +175,13 @@ def test_ctrl_c_ends_it_tidily_and_can_be_followed_by_another_try(settings, flas
         assert process.returncode == 1 and "cut short" in complaints, complaints
         assert "Traceback" not in complaints
         assert "main.py" not in tree(flash)
-        assert run(board, settings).returncode == 0
+        assert run(board, settings, "--sources").returncode == 0
         assert "main.py" in tree(flash)
 
 
 def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, flash):
     with FakeBoard(MICROPYTHON, flash) as board:
-        assert run(board, settings).returncode == 0
+        assert run(board, settings, "--sources").returncode == 0
         (flash / "lib/unats/gone.py").write_text("")
         for folder in ("lib/unats/gone", "lib/unats/mine"):
             (flash / folder).mkdir()
@@ -179,9 +189,9 @@ def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, fla
         (flash / "lib/unats/mine/notes.txt").write_text("")
         (flash / "lib/other.py").write_text("")
         (flash / "mine.py").write_text("")
-        assert run(board, settings, "--mpy").returncode == 0
-        compiled = tree(flash)
         assert run(board, settings).returncode == 0
+        compiled = tree(flash)
+        assert run(board, settings, "--sources").returncode == 0
         plain = tree(flash)
     assert "lib/unats/client.mpy" in compiled and "lib/unats/client.py" not in compiled
     assert (
@@ -199,7 +209,7 @@ def test_the_other_form_of_each_module_goes_and_foreign_files_stay(settings, fla
 def test_a_running_application_is_replaced(server, settings, flash):
     (flash / "main.py").write_text("import time\nwhile True:\n    time.sleep_ms(10)\n")
     with FakeBoard(MICROPYTHON, flash) as board:
-        assert run(board, settings).returncode == 0
+        assert run(board, settings, "--sources").returncode == 0
         assert first_reading(server).startswith("sensors.fake-1.")
 
 
@@ -234,7 +244,7 @@ def test_settings_missing_or_wrong_leave_the_board_alone(settings, flash, conten
     if content is not None:
         settings.write_text(content)
     with FakeBoard(MICROPYTHON, flash) as board:
-        done = run(board, settings)
+        done = run(board, settings, "--sources")
         assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
         assert board.events == [] and tree(flash) == []
 
@@ -362,7 +372,7 @@ def test_mpy_that_the_board_cannot_load_is_refused_before_anything_is_written(
     settings, flash, mpy, message
 ):
     with FakeBoard(MICROPYTHON, flash, mpy=mpy) as board:
-        done = run(board, settings, "--mpy")
+        done = run(board, settings)
         assert done.returncode != 0 and message in done.stderr
         assert written(board) == [] and tree(flash) == []
 

@@ -639,7 +639,7 @@ async def _heard_from(serving, subject):
 
 def test_deploy_can_bring_them_at_once(fleet, tmp_path, flash):
     settings = own_settings(tmp_path)
-    deploy = [sys.executable, "-m", "tools.deploy", "--settings", str(settings), "--mpy"]
+    deploy = [sys.executable, "-m", "tools.deploy", "--settings", str(settings)]
     with FakeBoard(toolchain.binary("micropython"), flash) as board:
         program = [*deploy, "--port", board.port, "--fleet", str(fleet.folder), "--device", "two"]
         done = subprocess.run(

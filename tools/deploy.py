@@ -1,12 +1,13 @@
 """Puts the client and the device application onto a board, through mpremote's command line.
 
-    python -m tools.deploy --port /dev/ttyACM0        everything as .py
-    ... --mpy                 compiled for the board, which is asked what it loads
+    python -m tools.deploy --port /dev/ttyACM0        compiled for the board, which is asked what
+                                                      it loads
+    ... --sources             as .py, which takes twice the flash, and far more heap to start
     ... --device NAME         with the credentials of this device of a fleet
 
 On the board: lib/unats/, the files of firmware/ and settings.json. What is there already with the
 same content is not written again. boot.py and main.py stay .py, since MicroPython starts only
-those.
+those. At the end it says what has changed, and what the client takes of the board's heap.
 
 main.py is removed first and written last: if the deployment is cut short (a pulled cable, a
 watchdog left running by what ran before), the board waits at its prompt and `deploy` can be
@@ -34,7 +35,27 @@ ARCHITECTURES = (
     "xtensa", "xtensawin", "rv32imc", "rv64imc",
 )  # fmt: skip
 
-_PROBE = "import sys; print('board', sys.platform, getattr(sys.implementation, '_mpy', 0))"
+_PROBE = """
+import sys
+print('board', sys.platform, getattr(sys.implementation, '_mpy', 0))
+"""
+# After a soft reset: what the client takes of the heap, and what is free then.
+_HEAP = """
+import gc
+gc.collect()
+free = gc.mem_free()
+import unats
+gc.collect()
+print('heap', free - gc.mem_free(), gc.mem_free())
+"""
+_HEAP_OF_OLD = (
+    "try:\n"
+    + "".join(f" {line}\n" for line in _HEAP.split("\n"))
+    + """\
+except Exception:
+ pass
+"""
+)
 
 # Runs here, with the paths of a settings.json and of the example.
 _CHECK = """
@@ -110,12 +131,12 @@ class Mpy:
         too.
         """
         if not self.version:
-            raise ToolError("the board's firmware does not load .mpy files: deploy without MPY=1")
+            raise ToolError("the board's firmware does not load .mpy files: deploy with SOURCES=1")
         if self.version != emitted[0]:
             raise ToolError(
                 f"the board loads .mpy version {self.version}, "
                 f"mpy-cross makes version {emitted[0]}: update the board's firmware, "
-                "or deploy without MPY=1"
+                "or deploy with SOURCES=1"
             )
         return self.arch if self.sub == emitted[1] else None
 
@@ -192,7 +213,7 @@ def commands(paths, code=""):
     chain = ["exec", prepare]
     for path in paths:
         if path == "main.py":
-            chain += ["+", "exec", "import unats; print('unats imports on the board')"]
+            chain += ["+", "soft-reset", "+", "exec", _HEAP]
         chain += ["+", "fs", "cp", path, f":{path}"]
     return [*chain, "+", "reset"]
 
@@ -202,10 +223,10 @@ def _mpremote(port, chain):
 
 
 def send(port, chain, folder):
-    """Run mpremote's commands in that folder, with a bar for the files that it copies; whether all
-    went well. Ctrl-C ends it, and it has not.
+    """Run mpremote's commands in that folder, with a bar for the files that it copies; returns the
+    `Report`, or None if something failed. Ctrl-C ends it, and something has.
     """
-    console = Console()
+    console, report = Console(), Report()
     total = sum(word == "cp" for word in chain)
     with subprocess.Popen(
         _mpremote(port, chain),
@@ -222,22 +243,59 @@ def send(port, chain, folder):
                 for line in child.stdout:
                     if line.startswith("cp "):
                         copied()
-                    if not (line.startswith("cp ") and console.terminal):
+                    if not report.takes(line) and not (
+                        line.startswith("cp ") and console.terminal
+                    ):
                         console.line(line.rstrip())
         except BaseException as error:
             child.terminate()
             if not isinstance(error, KeyboardInterrupt):
                 raise
-    return child.returncode == 0
+    return None if child.returncode else report
+
+
+class Report:
+    """What mpremote and the board say of a deployment. `heap`: (taken by the client, free then) in
+    bytes, or None; `same`: how many files were there already.
+    """
+
+    heap = None
+    same = 0
+
+    def takes(self, line):
+        """Whether that line was for this."""
+        if line.startswith("Up to date: "):
+            self.same += 1
+            return True
+        if line.startswith("heap "):
+            self.heap = tuple(map(int, line.split()[1:]))
+            return True
+        return False
+
+
+def _heap(old, new):
+    """What became of the board's heap, in a sentence."""
+    taken, free = new
+    text = f"importing the client takes {taken / 1024:.1f} KB of heap"
+    if old:
+        text += f" ({old[0] / 1024:.1f} before)"
+    return f"{text}, {free / 1024:.1f} KB are free then"
 
 
 def probe(port):
-    """Ask the board what it is: (sys.platform, Mpy). Interrupts the program that runs on it."""
-    done = subprocess.run(_mpremote(port, ["exec", _PROBE]), text=True, capture_output=True)
+    """Ask the board what it is: (sys.platform, Mpy, what its client takes of the heap: see
+    `Report`). Interrupts the program that runs on it.
+    """
+    chain = ["exec", _PROBE, "+", "exec", _HEAP_OF_OLD]
+    done = subprocess.run(_mpremote(port, chain), text=True, capture_output=True)
+    found, report = None, Report()
     for line in done.stdout.splitlines():
         if line.startswith("board "):
             _, platform, number = line.split()
-            return platform, Mpy(int(number))
+            found = platform, Mpy(int(number))
+        report.takes(line)
+    if found:
+        return *found, report.heap
     raise ToolError(
         f"no MicroPython answers at {port}: is the board plugged in and flashed, "
         f"and no other program holding the port?\n{ports()}\n"
@@ -255,21 +313,24 @@ def ports():
     return "the ports that there are: " + ", ".join(found)
 
 
-def deploy(port, settings, compiled=False, extra=None, code=""):
+def deploy(port, settings, compiled=True, extra=None, code=""):
     """Everything that `make deploy` does; ToolError when the board was left without it."""
     check_settings(settings)
-    platform, mpy = probe(port)
+    platform, mpy, old = probe(port)
     march = mpy.march(toolchain.mpy_cross_version()[0]) if compiled else mpy.arch
     kernels = "for " + march if march else "as bytecode"
     print(f"board at {port}: {platform}, {'.mpy' if compiled else '.py'}, kernels {kernels}")
     with tempfile.TemporaryDirectory() as folder:
         paths = stage(folder, settings, march, compiled, extra)
-        if not send(port, ["resume", *commands(paths, code)], folder):
+        report = send(port, ["resume", *commands(paths, code)], folder)
+        if report is None:
             raise ToolError(
                 "the deployment was cut short; nothing starts on the board until it is repeated"
             )
+    print(_heap(old, report.heap))
     print(
-        f"{len(paths)} files are on the board, which starts now;\n"
+        f"{len(paths)} files are on the board, {len(paths) - report.same} of them new or changed; "
+        "it starts now;\n"
         f"`make repl PORT={port}` shows what it says"
     )
 
@@ -280,7 +341,7 @@ def main(argv=None):
     )
     parser.add_argument("--port", required=True, help="serial port of the board, or auto")
     parser.add_argument(
-        "--mpy", action="store_true", help="compile to .mpy what the board would import"
+        "--sources", action="store_true", help="as .py; the board compiles what it imports"
     )
     parser.add_argument(
         "--settings", default=FIRMWARE / "settings.json", help="default: %(default)s"
@@ -293,9 +354,11 @@ def main(argv=None):
     try:
         if options.device:
             with for_board(options.fleet, options.device, options.settings) as (settings, extra):
-                deploy(options.port, settings, options.mpy, extra, forgetting(options.device))
+                deploy(
+                    options.port, settings, not options.sources, extra, forgetting(options.device)
+                )
         else:
-            deploy(options.port, options.settings, options.mpy)
+            deploy(options.port, options.settings, not options.sources)
     except ToolError as error:
         sys.stdout.flush()
         sys.exit(f"deploy: {error}")

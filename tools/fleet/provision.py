@@ -39,7 +39,7 @@ def install(folder, device, port, settings=_SETTINGS):
     """Put a device's credentials, authority and settings onto the board at `port`; restart it."""
     with for_board(folder, device, settings) as (path, files):
         deploy.check_settings(path)
-        platform, _ = deploy.probe(port)
+        platform, _, _ = deploy.probe(port)
         for name, content in files.items():
             (path.parent / name).write_bytes(content)
         chain = ["resume", "exec", forgetting(device), "+"]

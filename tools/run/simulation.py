@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tools.toolchain import LIB, ROOT, ToolError, binary
 
-# A board has 110 KB (ESP32) to 190 KB (Pico) of heap for Python, and runs what `make deploy MPY=1`
+# A board has 110 KB (ESP32) to 190 KB (Pico) of heap for Python, and runs what `make deploy`
 # puts on it. Words have 64 bits here and heap blocks 32 bytes, twice what a board has; with 32-bit
 # words the client takes 0.64 of what it takes here (`make size`): 192 KB are about 123 KB there.
 # `python -m tools.run.heap` says what would do.

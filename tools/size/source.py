@@ -47,14 +47,15 @@ def _docstrings(tree):
     return [(string.lineno, string.end_lineno) for string in strings]
 
 
-def imports(name, text):
-    """What a module imports of the package when it is itself imported, not from within functions.
+def imports(name, text, everywhere=False):
+    """What a module imports of the package when it is itself imported; `everywhere`: also later,
+    from within functions.
 
     Names as in modules(), but that a sub-package is named without `/__init__`, and that a name
     which `from .module import name` takes may be no module's.
     """
     names = set()
-    pending = list(ast.parse(text).body)
+    pending = list(ast.walk(ast.parse(text)) if everywhere else ast.parse(text).body)
     while pending:
         node = pending.pop()
         if isinstance(node, ast.ImportFrom):
