@@ -19,7 +19,7 @@ help:
 	@echo 'make wire     round trips, segments and bytes of a wake, against umqtt.simple'
 	@echo 'make size     code lines, flash and heap per module    [ARGS=...]'
 	@echo 'make dist     what a release is made of, in build/dist'
-	@echo 'make package  package.json, after a file of lib/unats has come or gone'
+	@echo 'make package  package.json after a file of lib/unats has come or gone, READMEs after an example has changed'
 	@echo 'make deploy   client and application onto a board      PORT=/dev/ttyACM0 [SOURCES=1] [DEVICE=greenhouse-7]'
 	@echo 'make fleet    identities and a server for a fleet       DEVICES="greenhouse-7 greenhouse-8" HOST=192.168.1.10 [DIR=fleet]'
 	@echo 'make credentials  a device'"'"'s, onto its board           PORT=/dev/ttyACM0 DEVICE=greenhouse-7 [DIR=fleet]'
@@ -77,6 +77,7 @@ size: $(BASE)
 
 package: $(BASE)
 	@$(PY) -m tools.package
+	@$(PY) -m tools.readme
 
 dist: $(BASE)
 	@$(PY) -m tools.dist $(ARGS)

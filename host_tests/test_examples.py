@@ -18,6 +18,7 @@ from support.paths import LIB, SHIM
 from support.peer import Peer
 from support.ports import free_port
 from support.serial_line import Bridge, SerialLine
+from tools import readme
 from tools.fleet import nats_jwt
 from tools.size.source import code_lines
 
@@ -109,6 +110,15 @@ def _request(peer, subject, data, timeout_s=_PATIENCE_S):
         except Exception:
             assert time.monotonic() < until
             time.sleep(0.05)
+
+
+def test_board(run, peer):
+    messages = peer.subscribe("sensors.greenhouse-7.temp")
+    program = run("board")
+    assert messages.get(timeout=_PATIENCE_S).data == b"21.53"
+    for data, text in ((b"1", "led 1"), (b"abc", "failed"), (b"0", "led 0")):
+        peer.publish("devices.greenhouse-7.led", data)
+        program.says(text)
 
 
 def test_publish(run, peer):
@@ -241,6 +251,12 @@ def test_on_a_computer_with_nothing_installed(tmp_path, server, peer):
     ).stdout  # fmt: skip
     assert said == "confirmed: True\n"
     assert messages.get(timeout=_PATIENCE_S).data == b"21.53"
+
+
+def test_readmes_show_each_as_it_is():
+    for path in readme.readmes():
+        assert readme.filled(path.read_text()) == path.read_text(), "make package writes it anew"
+    assert readme.shown() == {"lib/examples/%s.py" % name for name in _EXAMPLES}
 
 
 @pytest.mark.parametrize("name", _EXAMPLES)
