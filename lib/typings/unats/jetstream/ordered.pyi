@@ -1,0 +1,5 @@
+class Ordered:
+    seq: int
+    error: Exception | None
+    over: bool
+    def stop(self) -> None: ...

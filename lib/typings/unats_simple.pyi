@@ -1,0 +1,13 @@
+class Client:
+    def __init__(
+        self,
+        host: str,
+        port: int = 4222,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        timeout_s: float = 5,
+    ) -> None: ...
+    def publish(self, subject: str, payload: bytes | bytearray | str) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
