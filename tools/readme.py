@@ -13,8 +13,9 @@ _BLOCK = re.compile(r"(<!-- (lib/examples/\w+\.py) -->\n```python\n)(.*?)(```\n)
 
 
 def readmes():
-    """All Markdown files of the project."""
-    return sorted(path for path in ROOT.rglob("*.md") if BUILD not in path.parents)
+    """All READMEs of the project, and what stands beside them."""
+    found = [path for path in ROOT.rglob("*.md") if BUILD not in path.parents]
+    return sorted(path for path in found if not re.search(r"/\.|CHANGELOG|results", str(path)))
 
 
 def program(name):

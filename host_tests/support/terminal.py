@@ -12,16 +12,18 @@ COLUMNS = 80
 
 
 class Terminal:
-    """A program on a terminal of 80 columns. `text`: all that it has drawn so far."""
+    """A program on a terminal of 80 columns. `text`: all that it has drawn so far. typed: whether
+    it reads from there, too, what `write` types.
+    """
 
-    def __init__(self, command, cwd, **environment):
+    def __init__(self, command, cwd, typed=False, **environment):
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(COLUMNS), **environment}
         self._fd, side = pty.openpty()
         self.process = subprocess.Popen(
             list(map(str, command)),
             cwd=cwd,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=side if typed else subprocess.DEVNULL,
             stdout=side,
             stderr=side,
         )
@@ -50,6 +52,9 @@ class Terminal:
         deadline = time.monotonic() + HANGS_S
         while not re.search(pattern, "\n".join(self.lines)):
             assert self._read() and time.monotonic() < deadline, self.text
+
+    def write(self, keys):
+        os.write(self._fd, keys)
 
     def finish(self):
         """Wait for the end; the exit code."""

@@ -5,6 +5,7 @@ Unix port (64-bit words; on a board everything but text takes half of that). It 
 for what the garbage collector leaves where, so it is given in steps of 4 KB.
 """
 
+import argparse
 import asyncio
 import tempfile
 from pathlib import Path
@@ -84,6 +85,7 @@ async def table():
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     try:
         print("\n".join(asyncio.run(table())))
     except toolchain.ToolError as e:
