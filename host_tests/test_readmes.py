@@ -301,14 +301,20 @@ def test_the_readme_of_tools(user, take):
 
 
 def test_the_readme_of_the_tests(user, take):
+    """These run the suite that this is a part of: so what they would run is looked at."""
     one = take("host_tests/README.md")
-    user.values = [("host_tests/device", "-q host_tests/device")]
-    assert " passed" in user.run(one("build/venv/bin/python -m pytest"))
-    for start in ('make test ARGS="-k test_kernels', *["make test ARGS=\"-k 'test_kernels"] * 3):
-        user.values = [('ARGS="', f'ARGS="{_COLLECT} ')]
-        assert "test_kernels" in user.run(one(start))
-    user.values = [("=number", "=5"), ('ARGS="', f'ARGS="{_COLLECT} ')]
-    assert "test_chaos" in user.run(one("UNATS_SEED=number make soak"))
+    user.values = [("-m pytest", f"-m pytest {_COLLECT}")]
+    assert "test_kernels" in user.run(one("build/venv/bin/python -m pytest"))
+    user.values = [('ARGS="', f'ARGS="{_COLLECT} ')]
+    assert "test_suite[test_kernels-plain]" in user.run(
+        one("make test ARGS=\"-k 'test_kernels and plain'")
+    )
+    user.values = [("=number", "=5"), ("make", "make -n")]
+    for start in (
+        'make test ARGS="-k test_kernels', "make test ARGS=\"-k 'test_kernels and unix'",
+        "make test ARGS=\"-k 'test_kernels and wasm32'", "UNATS_SEED=number make soak",
+    ):  # fmt: skip
+        assert "pytest" in user.run(one(start))
 
 
 def test_the_readmes_of_lib_and_firmware(user, take):
