@@ -13,6 +13,10 @@ from support import paths
 for _folder in (*paths.DEVICE_PATH, paths.FIRMWARE, paths.LIB, paths.SHIM):
     sys.path.insert(0, str(_folder))
 
+# What `make test` was started with is not for what the tests start.
+for _name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"):
+    os.environ.pop(_name, None)
+
 import micropython  # noqa: E402,F401  makes viper's names known
 
 from support.hostile import HostileServer  # noqa: E402

@@ -45,6 +45,12 @@ def any_board(start_board, request):
 
 
 @pytest.fixture
+def board(start_board):
+    """One of either kind, where it is the line, or the bridge, that is looked at."""
+    return start_board("micropython", heapsize="2M")
+
+
+@pytest.fixture
 def bridge(line, server):
     with Bridge([line], server.url) as bridge:
         yield bridge
@@ -86,7 +92,7 @@ def test_all_that_goes_over_tcp_goes_over_it(any_board, line, bridge, server, su
         assert board("nc.request(%r, b'hi').data", subject + ".echo") == b"hi"
     assert board("nc.drain()")
     bridge.says("the board has closed it")
-    assert connection(server, "b") is None
+    eventually(lambda: connection(server, "b") is None)
 
 
 def test_under_asyncio(any_board, line, bridge):
@@ -108,27 +114,27 @@ def test_under_asyncio(any_board, line, bridge):
     assert any_board("list(got)") == [b"%d" % n for n in range(20)]
 
 
-def test_a_burst_for_a_board_that_is_busy(any_board, line, bridge, server, subject):
+def test_a_burst_for_a_board_that_is_busy(board, line, bridge, server, subject):
     """More than a port keeps: what is ahead of the board stays within its buffer."""
-    _connect(any_board, line)
-    any_board("sub(%r) and None", subject)
+    _connect(board, line)
+    board("sub(%r) and None", subject)
     with Peer(server.url) as peer:
         before = line.passed["board"]
         for n in range(100):
             peer.publish(subject, b"%d" % n * 20)
         peer.flush()
-        any_board("utime.sleep_ms(3000)")  # it reads nothing meanwhile
+        board("utime.sleep_ms(3000)")  # it reads nothing meanwhile
         assert line.passed["board"] - before <= 256
-        any_board.until("len(got) == 100")
-    assert any_board("[m[1] for m in got]") == [b"%d" % n * 20 for n in range(100)]
-    assert any_board("nc.stats.reconnects") == 0
+        board.until("len(got) == 100")
+    assert board("[m[1] for m in got]") == [b"%d" % n * 20 for n in range(100)]
+    assert board("nc.stats.reconnects") == 0
 
 
-def test_tls_is_the_bridges(any_board, line):
-    any_board("from unats.tls import Tls")
-    any_board("from unats.uart import Uart")
-    any_board("port = serial(%r)", line.board)
-    error = any_board.raised("client('tls://bridge', transport=Uart(port), tls=Tls(ca='/no.der'))")
+def test_tls_is_the_bridges(board, line):
+    board("from unats.tls import Tls")
+    board("from unats.uart import Uart")
+    board("port = serial(%r)", line.board)
+    error = board.raised("client('tls://bridge', transport=Uart(port), tls=Tls(ca='/no.der'))")
     assert error.kinds[0] == "ValueError"
 
 
@@ -162,18 +168,14 @@ def test_a_board_that_is_reset(start_board, line, bridge, server):
         bridge.says("the board has closed it")
 
 
-def test_what_a_board_prints_is_shown_and_does_no_harm(any_board, line, bridge):
-    _connect(any_board, line)
-    if any_board.interpreter == "cpython":
-        any_board("import os")
-        any_board("say = lambda text: os.write(port.fileno(), text) and None")
-    else:
-        any_board("say = lambda text: port.write(text) and None")
-    any_board("say(b'Traceback: ~}\\x1b[1m and more\\r\\n')")
+def test_what_a_board_prints_is_shown_and_does_no_harm(board, line, bridge):
+    _connect(board, line)
+    board("say = lambda text: port.write(text) and None")
+    board("say(b'Traceback: ~}\\x1b[1m and more\\r\\n')")
     bridge.says("board: Traceback: ")
-    any_board("sub('a') and put('a', b'1')")
-    any_board.until("got")
-    assert any_board("nc.stats.reconnects") == 0
+    board("sub('a') and put('a', b'1')")
+    board.until("got")
+    assert board("nc.stats.reconnects") == 0
 
 
 @pytest.mark.parametrize("way", ["lost", "altered", "noise"])
@@ -241,78 +243,78 @@ def test_readings_of_an_outbox_come_once_and_in_order(start_board, line, bridge,
             peer.run(js.delete_stream("SERIAL"))
 
 
-def test_a_bridge_that_goes_away(any_board, line, server):
+def test_a_bridge_that_goes_away(board, line, server):
     with Bridge([line], server.url) as bridge:
-        _connect(any_board, line)
+        _connect(board, line)
         bridge.kill()
-        any_board.until("not nc.connected")
-        assert "the bridge does not answer" in any_board("str(nc.last_error)")
+        board.until("not nc.connected")
+        assert "the bridge does not answer" in board("str(nc.last_error)")
         bridge.start()
-        any_board.until("nc.connected")
+        board.until("nc.connected")
 
 
-def test_a_bridge_that_was_started_again_knows_of_no_connection(any_board, line, server):
+def test_a_bridge_that_was_started_again_knows_of_no_connection(board, line, server):
     with Bridge([line], server.url) as bridge:
-        _connect(any_board, line)
+        _connect(board, line)
         bridge.kill()
         bridge.start()
         bridge.says("open")
-        any_board.until("nc.stats.reconnects == 1 and nc.connected")
-        assert any("no such connection" in str(e) for e in any_board("events"))
+        board.until("nc.stats.reconnects == 1 and nc.connected")
+        assert any("no such connection" in str(e) for e in board("events"))
 
 
-def test_a_port_that_goes_away(any_board, line, bridge):
-    _connect(any_board, line)
+def test_a_port_that_goes_away(board, line, bridge):
+    _connect(board, line)
     line.unplug()
     bridge.says("the port has gone")
     bridge.says("not there, waiting")
     line.plug()
-    any_board.until("nc.stats.reconnects == 1 and nc.connected")
+    board.until("nc.stats.reconnects == 1 and nc.connected")
 
 
-def test_a_server_that_is_away_is_named(any_board, line):
+def test_a_server_that_is_away_is_named(board, line):
     with NatsServer() as server, Bridge([line], server.url) as bridge:
         server.kill()
-        _client(any_board, line)
-        error = any_board.raised("nc.connect(20000)")
+        _client(board, line)
+        error = board.raised("nc.connect(20000)")
         assert server.url in error.text and "refused" in error.text.lower()
         server.start()
-        any_board("nc.connect(20000)")
+        board("nc.connect(20000)")
         server.kill()
-        any_board.until("not nc.connected")
+        board.until("not nc.connected")
         bridge.says("the server has closed the connection")
         server.start()
-        any_board.until("nc.connected")
+        board.until("nc.connected")
 
 
-def test_the_first_server_that_answers(any_board, line, server):
+def test_the_first_server_that_answers(board, line, server):
     urls = "nats://127.0.0.1:%d,%s" % (free_port(), server.url)
     with Bridge([line], urls) as bridge:
-        _connect(any_board, line)
+        _connect(board, line)
         assert server.url in bridge.says("connected to")
 
 
-def test_the_bridge_speaks_tls(any_board, line, tmp_path):
+def test_the_bridge_speaks_tls(board, line, tmp_path):
     authority = Authority(tmp_path)
     config = tls_config(authority.issue("localhost", "127.0.0.1"))
     config += 'authorization { user: "ann", password: "s3cret" }\n'
     with NatsServer(config) as server:
         url = "tls://localhost:%d" % server.port
         with Bridge([line], url, "--ca", authority.pem) as bridge:
-            _connect(any_board, line, user="ann", password="s3cret")
-            any_board("sub('a') and put('a', pattern(900))")
-            any_board.until("got")
-            any_board("nc.close()")
+            _connect(board, line, user="ann", password="s3cret")
+            board("sub('a') and put('a', pattern(900))")
+            board.until("got")
+            board("nc.close()")
             bridge.says("the board has closed it")
             assert "s3cret" not in "".join(bridge.said)
         with Bridge([line], url) as bridge:  # nobody it knows has signed for that server
-            assert "unable to get" in any_board.raised("nc.connect(20000)").text.lower()
+            assert "unable to get" in board.raised("nc.connect(20000)").text.lower()
 
 
-def test_a_server_that_is_none(any_board, line, tmp_path):
+def test_a_server_that_is_none(board, line, tmp_path):
     with Bridge([line], "nats://127.0.0.1:%d" % free_port()):
-        _client(any_board, line, max_reconnects=1)
-        assert "127.0.0.1" in any_board.raised("nc.connect(20000)").text
+        _client(board, line, max_reconnects=1)
+        assert "127.0.0.1" in board.raised("nc.connect(20000)").text
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_plain_when_piped_coloured_on_a_terminal_unless_told_otherwise(tmp_path)
 
 
 def test_on_a_terminal_of_80_columns_nothing_wraps_and_a_table_shows_the_last_values(tmp_path):
-    terminal = Terminal([*RUN, "--outage", "1", "--devices", "2"], ROOT, TMPDIR=str(tmp_path))
+    terminal = Terminal([*RUN, "--outage", "3", "--devices", "2"], ROOT, TMPDIR=str(tmp_path))
     terminal.read_until(r"board-1 .* away")
     terminal.read_until(r"board-1 .* no\. 2")
     terminal.process.send_signal(signal.SIGINT)
