@@ -53,6 +53,18 @@ def test_there_are_suites():
     assert _SUITES
 
 
+_RANDOM = [name for name in _SUITES if "played(" in (DEVICE / (name + ".py")).read_text()]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("interpreter", ["unix", "plain"])
+@pytest.mark.parametrize("name", _RANDOM)
+def test_all_rounds_of_what_is_random(name, interpreter, monkeypatch):
+    assert len(_RANDOM) >= 3
+    monkeypatch.setenv("UNATS_ROUNDS", "all")
+    test_suite(name, interpreter)
+
+
 @pytest.mark.parametrize("name, interpreter", list(_runs()))
 def test_suite(name, interpreter):
     module = importlib.import_module(name)

@@ -13,6 +13,7 @@ import unittest
 
 import unats
 from played import Case, message, pattern  # before the client: it gives it its clock
+from rounds import played
 
 BARE_503 = b"NATS/1.0 503\r\n\r\n"
 HEADERS = b"NATS/1.0\r\nA: x\r\n\r\n"
@@ -560,7 +561,7 @@ class Fuzz(Case):
     def rounds(self, n, play):
         seed = new_seed()
         print("UNATS_FUZZ_SEED=%d" % seed)
-        for i in range(n):
+        for i in played(n):
             play(Random(seed + i * 7919), "round %d of seed %d" % (i, seed))
 
     def expected(self, reference, before=1 << 30):
@@ -664,7 +665,7 @@ class Publishing(Case):
     def test_once_and_whole_or_not_at_all(self):
         seed = new_seed()
         print("UNATS_FUZZ_SEED=%d" % seed)
-        for i in range(60):
+        for i in played(60):
             self.play(Random(seed + i * 7919), "round %d of seed %d" % (i, seed))
 
     def play(self, r, what):

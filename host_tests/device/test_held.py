@@ -4,11 +4,11 @@ up that could still be stored and has room, and all is counted.
 
 import os
 import random
-import sys
 
 import unats
 from fake_stream import Sent
 from outboxes import WithClient
+from rounds import played
 
 BAD, GOOD, OTHER = "s.bad", "s.good", "s.other"
 FULL = {"code": 503, "err_code": 10077, "description": "maximum messages per subject exceeded"}
@@ -488,8 +488,7 @@ class Random(Case):
         return put, counted
 
     def runs(self, n, flash, **options):
-        # (With 32-bit words, where this takes four times as long, every third.)
-        for seed in range(0, n, 1 if sys.maxsize > 1 << 40 else 3):
+        for seed in played(n):
             self.begin_again()
             try:
                 self.run_once(seed, flash, **options)

@@ -136,7 +136,7 @@ class Cuts:
             self.fill_drain_refill()
         else:
             random.seed(seed)
-            for _ in range(50 if self.held else 150):
+            for _ in range(35 if self.held else 150):
                 self.do_something()
         self.nc.refusals.clear()
         self.nc.up()
