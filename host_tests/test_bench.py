@@ -139,7 +139,7 @@ def test_the_quick_plan_is_a_part_of_the_full_one():
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="valgrind has no other system's MicroPython to run"
 )
-COUNT = 1000
+COUNT = 500
 
 
 @linux_only
@@ -171,7 +171,7 @@ def test_twice_the_work_is_twice_the_instructions(server, other_client):
 def test_consumers_and_objects_take_no_more_instructions_than_their_budgets():
     with toolchain.Server(mqtt=True) as jetstream:
         size = 2 * streams.CHUNK
-        counts = {"plain": 400, "consumer": 400, "digested": size, "object": size}
+        counts = {"plain": 200, "consumer": 200, "digested": size, "object": size}
         costs = streams.budgeted(jetstream.port, counts)
     assert streams.excesses(costs) == []
     assert all(cost > 1000 for cost in costs.values())
