@@ -19,7 +19,7 @@ from tools.run import address, observer
 from tools.run import run as run_tool
 from tools.run.simulation import HEAP, SECURE_HEAP, Board, Server
 from tools.run.stream import Record
-from tools.toolchain import free_port
+from tools.toolchain import BUILD, free_port
 
 RUN = [sys.executable, "-m", "tools.run"]
 HANGS_S = 90  # only a run that hangs takes that long
@@ -316,7 +316,7 @@ def test_a_board_that_cannot_start_is_shown_with_its_output(tmp_path):
     done = subprocess.run(
         [*RUN, "--devices", "2"],
         cwd=root,
-        env=dict(os.environ, TMPDIR=str(folder)),
+        env=dict(os.environ, TMPDIR=str(folder), UNATS_BUILD=str(BUILD)),
         capture_output=True,
         text=True,
         timeout=HANGS_S,
@@ -350,12 +350,16 @@ def test_a_board_that_misbehaves_is_a_failure(tmp_path, right, wrong, words):
         root / "tools/run/observer.py", "_ANSWER_S = 5", "_ANSWER_S = 1"
     )  # for the sake of time
     command = [*RUN, "--seconds", "2", "--period", "0.5"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=HANGS_S)
+    env = dict(os.environ, UNATS_BUILD=str(BUILD))
+    done = subprocess.run(
+        command, cwd=root, env=env, capture_output=True, text=True, timeout=HANGS_S
+    )
     assert done.returncode == 1
     assert words in done.stderr, done.stdout
 
 
 def copy_project(root):
+    """What a test changes, but for what was made: that stays where it is, see UNATS_BUILD."""
     for name in ("tools", "firmware", "lib"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
 
@@ -447,7 +451,10 @@ def test_a_server_that_forgets_what_it_has_acknowledged_is_a_failure(tmp_path):
         FORGET,
     )
     command = [*RUN, "--seconds", "6", "--period", "0.5"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=HANGS_S)
+    env = dict(os.environ, UNATS_BUILD=str(BUILD))
+    done = subprocess.run(
+        command, cwd=root, env=env, capture_output=True, text=True, timeout=HANGS_S
+    )
     assert done.returncode == 1
     assert "run: " in done.stderr
 
