@@ -251,7 +251,9 @@ def test_ctrl_c_ends_it_in_order_whenever_it_comes(start, tmp_path, after_s):
     time.sleep(after_s)
     running.process.send_signal(signal.SIGINT)
     code, _, complaints = running.finish()
-    assert code in (0, 1, 130) and "Traceback" not in complaints, complaints
+    # (On a slow machine it may come while Python itself starts, before any code of ours.)
+    if code != -signal.SIGINT or "in main" in complaints:
+        assert code in (0, 1, 130) and "Traceback" not in complaints, complaints
     assert list(tmp_path.iterdir()) == []
 
 
