@@ -147,6 +147,7 @@ class Connection:
 
     def stop(self):
         """End it; nothing more is said to the board."""
+        self.is_open = False
         self._task.cancel()
 
     async def _run(self):
