@@ -1,5 +1,7 @@
 """A board on a serial line: the transport and the bridge, and what lines and people do to them."""
 
+import contextlib
+import os
 import pathlib
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from support.paths import ROOT
 from support.peer import Peer
 from support.ports import free_port
 from support.serial_line import Bridge, SerialLine
+from tools import bridge as bridge_tool
 
 __all__ = ["start_board", "subject"]  # fixtures
 
@@ -309,6 +312,63 @@ def test_the_bridge_speaks_tls(board, line, tmp_path):
             assert "s3cret" not in "".join(bridge.said)
         with Bridge([line], url) as bridge:  # nobody it knows has signed for that server
             assert "unable to get" in board.raised("nc.connect(20000)").text.lower()
+
+
+class Talker:
+    """A board of frames alone."""
+
+    def __init__(self, line):
+        self._fd = os.open(line.board, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        self._came = b""
+
+    def close(self):
+        os.close(self._fd)
+
+    def say(self, *what):
+        os.write(self._fd, bridge_tool.frame(*what))
+
+    def hears(self, kind):
+        """Wait for a frame of that kind; (id, seq, ack, payload)."""
+
+        def found():
+            with contextlib.suppress(BlockingIOError):
+                self._came += os.read(self._fd, 4096)
+            while b"~" in self._came:
+                part, _, self._came = self._came.partition(b"~")
+                frame = bridge_tool.unframe(part)
+                if frame and frame[0] == kind:
+                    return frame[1:]
+
+        return eventually(found)
+
+
+@pytest.fixture
+def talker(line, bridge):
+    talker = Talker(line)
+    bridge.says("waiting for the board")
+    yield talker
+    talker.close()
+
+
+_ROOM = bytes([bridge_tool.VERSION, 0, 144])
+
+
+def test_a_board_that_asks_again_while_the_answer_is_on_its_way(talker, line, bridge):
+    talker.say(bridge_tool.OPEN, 7, 0, 0, _ROOM)
+    talker.hears(bridge_tool.DATA)  # INFO
+    talker.say(bridge_tool.OPEN, 7, 0, 0, _ROOM)
+    assert talker.hears(bridge_tool.OPEN)[0] == 7
+    talker.say(bridge_tool.ACK, 7, 0, 255)
+    assert b"lost" in talker.hears(bridge_tool.CLOSE)[3]
+    talker.say(bridge_tool.DATA, 7, 0, 0, b"PING\r\n")
+    assert b"no such connection" in talker.hears(bridge_tool.CLOSE)[3]
+    assert "".join(bridge.said).count("connected to") == 1
+
+
+def test_a_board_of_another_version_is_told(talker, line, bridge):
+    for payload in (b"", b"\2\0\x90", b"\1\0"):
+        talker.say(bridge_tool.OPEN, 9, 0, 0, payload)
+        assert b"version" in talker.hears(bridge_tool.CLOSE)[3]
 
 
 def test_a_server_that_is_none(board, line, tmp_path):

@@ -207,7 +207,6 @@ class Connection:
                     await self._acked.wait()
                 self._ahead.append(self.send(DATA, data[:n]))
                 self._seq = (self._seq + 1) % _MODULO
-                self.is_used = True
                 data = data[n:]
 
     async def _to_server(self, writer):
@@ -244,9 +243,8 @@ class Connection:
         while len(self._ahead) > ahead:
             self._ahead.popleft()
             self._acked.set()
-        self._heard = True
+        self._heard = self.is_used = True
         if kind == DATA:
-            self.is_used = True
             self._expected = (self._expected + 1) % _MODULO
             self._up.put_nowait(payload)
         elif kind == CLOSE:
@@ -351,7 +349,7 @@ class Line:
         connection = self._connection
         ours = connection is not None and connection.id == number
         if kind == OPEN:
-            if ours and not connection.is_used:
+            if ours and not connection.is_used:  # the board has asked again
                 if connection.is_open:
                     connection.send(OPEN)
                 return
