@@ -62,9 +62,10 @@ format: $(BASE)
 # What Python compiles is kept, beside all else that is made.
 COMPILED = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/build/pycache'
 
-# Six at a time, on two cores too: they wait more than they work, and some far longer than others.
+# Five at a time, on two cores too: they wait more than they work, and some far longer than others.
 test: lint $(BASE) $(VALGRIND)
-	@$(COMPILED) $(PY) -m pytest -n 6 --dist worksteal -m 'not soak' $(ARGS)
+	@rm -rf build/pycache$(or $(TMPDIR),/tmp)/pytest-of-*
+	@$(COMPILED) $(PY) -m pytest -n 5 --dist worksteal -m 'not soak' $(ARGS)
 
 soak: $(BASE)
 	@$(COMPILED) $(PY) -m pytest -m soak -s $(ARGS)
