@@ -3,8 +3,6 @@
 The board is MicroPython's Unix port at the end of a serial line (fake_board.py).
 """
 
-import functools
-import http.server
 import io
 import json
 import re
@@ -13,13 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 
 import pytest
 
 import unats
 from fake_board import FakeBoard
 from support.terminal import COLUMNS, Terminal
+from support.web import Web
 from tools import deploy, package, toolchain
 from tools.fleet.board import read as read_settings
 
@@ -411,17 +409,8 @@ def test_the_architectures_are_those_of_mpy_cross():
 def repository():
     """The repository on a local HTTP server; its URL."""
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Handler, directory=toolchain.ROOT)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
-        thread = threading.Thread(target=web.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{web.server_address[1]}"
-        web.shutdown()
-        thread.join()
+    with Web(toolchain.ROOT) as web:
+        yield web.url
 
 
 def assert_installed(folder):

@@ -1,22 +1,20 @@
 """What `make dist` makes, installed for real: by mip, by mpremote onto a board, ROMFS, frozen."""
 
 import contextlib
-import functools
 import hashlib
-import http.server
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
-import threading
 
 import pytest
 
 from fake_board import FakeBoard
 from support.interpreters import unix_environment
 from support.nats_server import NatsServer
+from support.web import Web
 from tools import dist, package, toolchain
 from tools.size import source
 
@@ -47,42 +45,6 @@ def made(tmp_path_factory):
 def server():
     with NatsServer() as server:
         yield server
-
-
-class Web:
-    """A folder on a local HTTP server; `url`. `fails_after`: requests that are answered, before
-    one is answered by half.
-    """
-
-    def __init__(self, folder):
-        web = self
-        self.fails_after = None
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def log_message(self, *_):
-                pass
-
-            def copyfile(self, file, sink):
-                data = file.read()
-                if web.fails_after is not None:
-                    web.fails_after -= 1
-                    if web.fails_after < 0:
-                        data = data[: len(data) // 2]
-                sink.write(data)
-
-        handler = functools.partial(Handler, directory=folder)
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -246,10 +208,8 @@ def test_romfs(made, tmp_path, server, name):
 def test_an_image_for_each_architecture_has_all_of_it(made):
     for name in (dist.BYTECODE, *dist.ARCHITECTURES):
         image = (made / f"romfs/{name}.romfs").read_bytes()
-        arch = dist.ARCHITECTURES if name in dist.ARCHITECTURES else dist.BYTECODE
         for file in toolchain.library():
-            content = dist.compiled(file, name if arch == dist.ARCHITECTURES else dist.BYTECODE)[1]
-            assert content in image, (name, file)
+            assert dist.compiled(file, name)[1] in image, (name, file)
 
 
 @pytest.mark.parametrize("suffix, folder", [("", "plain"), ("-native", "native")])

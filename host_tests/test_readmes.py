@@ -5,8 +5,6 @@ free ones on loopback, and for what takes minutes an argument that has it say wh
 """
 
 import contextlib
-import functools
-import http.server
 import json
 import os
 import re
@@ -23,6 +21,7 @@ from support.nats_server import NatsServer
 from support.ports import free_port
 from support.serial_line import SerialLine
 from support.terminal import Terminal
+from support.web import Web
 from tools import package, readme, toolchain
 from tools.toolchain import ROOT
 
@@ -99,7 +98,8 @@ class User:
     def enter(self, context):
         return self._stack.enter_context(context)
 
-    def _mine(self, command):
+    def mine(self, command):
+        """The command with what is theirs in it."""
         for theirs, mine in self.values:
             command = command.replace(theirs, mine)
         return re.sub(r"\bmake ", _MAKE, command)
@@ -107,11 +107,11 @@ class User:
     def run(self, command):
         """Run it to its end, which has to be a good one; what it says."""
         if re.fullmatch(r"[A-Z]+=\S+", command):  # for the commands behind it
-            name, value = self._mine(command).split("=", 1)
+            name, value = self.mine(command).split("=", 1)
             self._env[name] = value
             return ""
         done = subprocess.run(
-            ["bash", "-c", self._mine(command)], cwd=self.root, env=self._env,
+            ["bash", "-c", self.mine(command)], cwd=self.root, env=self._env,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE_S,
         )  # fmt: skip
         assert done.returncode == 0, (command, done.stdout[-3000:], done.stderr[-3000:])
@@ -120,8 +120,8 @@ class User:
     def start(self, command, text):
         """Run it until it says this; it goes on until the end of the test, or `stop`."""
         process = subprocess.Popen(
-            ["bash", "-c", "exec " + self._mine(command)] if "=" not in command.split()[0]
-            else ["bash", "-c", self._mine(command)],
+            ["bash", "-c", "exec " + self.mine(command)] if "=" not in command.split()[0]
+            else ["bash", "-c", self.mine(command)],
             cwd=self.root, env=self._env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
@@ -184,26 +184,6 @@ def take(user):
     assert not left, f"no test runs {left}: add them here"
 
 
-def served(folder):
-    """A folder on a local HTTP server; a context that gives its URL."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    @contextlib.contextmanager
-    def context():
-        handler = functools.partial(Handler, directory=folder)
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
-            thread = threading.Thread(target=web.serve_forever)
-            thread.start()
-            yield f"http://127.0.0.1:{web.server_address[1]}/"
-            web.shutdown()
-            thread.join()
-
-    return context()
-
-
 def fill_in(user, **fields):
     """The settings, as somebody fills them in."""
     path = user.root / "firmware/settings.json"
@@ -228,7 +208,7 @@ def test_the_first_readme(user, take):
         assert "are on the board" in user.run(one("make deploy PORT"))
         user.start(one("MICROPYPATH=lib"), "sensors.greenhouse-7.")
         see(user, board, one("make repl"))
-        url = user.enter(served(user.root))
+        url = user.enter(Web(user.root)).url + "/"
         user.values += [
             ("github:OWNER/REPOSITORY", url),
             ("mip install", f"connect {board.port} mip install --target lib"),
@@ -248,7 +228,7 @@ def test_the_first_readme(user, take):
 
 def see(user, board, command):
     """The board's prompt, on a terminal, until Ctrl-X."""
-    command = user._mine(command)
+    command = user.mine(command)
     terminal = Terminal(["bash", "-c", command], user.root, typed=True)
     terminal.read_until("Connected to MicroPython")
     time.sleep(0.5)

@@ -314,14 +314,7 @@ def test_a_board_that_cannot_start_is_shown_with_its_output(tmp_path):
     replace(root / "tools/run/observer.py", '"period_s": self._options.period', '"period_s": 0.01')
     folder = tmp_path / "files"
     folder.mkdir()
-    done = subprocess.run(
-        [*RUN, "--devices", "2"],
-        cwd=root,
-        env=dict(os.environ, TMPDIR=str(folder), UNATS_BUILD=str(BUILD)),
-        capture_output=True,
-        text=True,
-        timeout=HANGS_S,
-    )
+    done = run_copy(root, "--devices", "2", TMPDIR=str(folder))
     assert done.returncode == 1
     assert "ended" in done.stderr
     assert "settings.json: 1 mistake" in done.stderr
@@ -350,17 +343,21 @@ def test_a_board_that_misbehaves_is_a_failure(tmp_path, right, wrong, words):
     replace(
         root / "tools/run/observer.py", "_ANSWER_S = 5", "_ANSWER_S = 1"
     )  # for the sake of time
-    command = [*RUN, "--seconds", "2", "--period", "0.5"]
-    env = dict(os.environ, UNATS_BUILD=str(BUILD))
-    done = subprocess.run(
-        command, cwd=root, env=env, capture_output=True, text=True, timeout=HANGS_S
-    )
+    done = run_copy(root, "--seconds", "2", "--period", "0.5")
     assert done.returncode == 1
     assert words in done.stderr, done.stdout
 
 
+def run_copy(root, *options, **environment):
+    """Run the copy of the project; what was made stays where it is."""
+    env = dict(os.environ, UNATS_BUILD=str(BUILD), **environment)
+    return subprocess.run(
+        [*RUN, *options], cwd=root, env=env, capture_output=True, text=True, timeout=HANGS_S
+    )
+
+
 def copy_project(root):
-    """What a test changes, but for what was made: that stays where it is, see UNATS_BUILD."""
+    """What a test changes."""
     for name in ("tools", "firmware", "lib"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
 
@@ -452,11 +449,7 @@ def test_a_server_that_forgets_what_it_has_acknowledged_is_a_failure(tmp_path):
         "        self.start()\n        if not self._await():",
         FORGET,
     )
-    command = [*RUN, "--seconds", "6", "--period", "0.5"]
-    env = dict(os.environ, UNATS_BUILD=str(BUILD))
-    done = subprocess.run(
-        command, cwd=root, env=env, capture_output=True, text=True, timeout=HANGS_S
-    )
+    done = run_copy(root, "--seconds", "6", "--period", "0.5")
     assert done.returncode == 1
     assert "run: " in done.stderr
 

@@ -25,6 +25,7 @@ from collections import deque
 import serial
 
 from tools.console import Console
+from tools.run import address
 from tools.toolchain import ToolError
 
 OPEN, DATA, PING, ACK, CLOSE = b"ODPAC"
@@ -63,16 +64,16 @@ class Server:
     """Where connections go to. ToolError: it is no such URL."""
 
     def __init__(self, url, ca=None):
-        self.url = url.strip()
-        parts = urllib.parse.urlsplit(url if "://" in url else "nats://" + url)
         try:
-            self.host, self.port = parts.hostname, parts.port or 4222
+            self.url = address.parse(url.strip(), ("nats", "tls"))
+            if address.secrets(self.url):
+                raise ValueError
         except ValueError:
-            self.host = None
-        if parts.scheme not in ("nats", "tls") or not self.host or parts.username is not None:
             raise ToolError(
                 "SERVER: give nats://host:4222 or tls://host:4222; boards log in themselves"
-            )
+            ) from None
+        parts = urllib.parse.urlsplit(self.url)
+        self.host, self.port = parts.hostname, parts.port or 4222
         self._tls = None
         if parts.scheme == "tls":
             try:
@@ -199,15 +200,17 @@ class Connection:
                 return "the server has closed the connection"
             while data:
                 n = min(len(data), LONGEST)
-                while n > 1 and len(frame(DATA, self.id, 0, 0, data[:n])) > self._room:
+                while (size := self._size(data[:n])) > self._room and n > 1:
                     n -= 16 if n > 16 else 1
-                size = len(frame(DATA, self.id, self._seq, self._expected, data[:n]))
                 while self._ahead and sum(self._ahead) + size > self._room:
                     self._acked.clear()
                     await self._acked.wait()
                 self._ahead.append(self.send(DATA, data[:n]))
                 self._seq = (self._seq + 1) % _MODULO
                 data = data[n:]
+
+    def _size(self, payload):
+        return len(frame(DATA, self.id, self._seq, self._expected, payload))
 
     async def _to_server(self, writer):
         """From the board to the server; what the server has room for is acknowledged."""

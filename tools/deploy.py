@@ -19,6 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 from tools import toolchain
@@ -48,14 +49,7 @@ import unats
 gc.collect()
 print('heap', free - gc.mem_free(), gc.mem_free())
 """
-_HEAP_OF_OLD = (
-    "try:\n"
-    + "".join(f" {line}\n" for line in _HEAP.split("\n"))
-    + """\
-except Exception:
- pass
-"""
-)
+_HEAP_OF_OLD = "try:\n" + textwrap.indent(_HEAP, " ") + "except Exception:\n pass\n"
 
 # Runs here, with the paths of a settings.json and of the example.
 _CHECK = """
@@ -181,20 +175,14 @@ def stage(folder, settings=None, march=None, compiled=False, extra=None):
             target = target.removesuffix(".py") + ".mpy"
         elif not march:
             content = toolchain.strip_native(content.decode()).encode()
-        _put(folder, target, content)
+        toolchain.put(Path(folder) / target, content)
         paths.append(target)
     last = dict(extra or {})
     if settings:
         last["settings.json"] = Path(settings).read_bytes()
     for target, content in last.items():
-        _put(folder, target, content)
+        toolchain.put(Path(folder) / target, content)
     return [*paths[:-1], *last, paths[-1]]
-
-
-def _put(folder, target, content):
-    path = Path(folder) / target
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def folders(paths):
@@ -282,11 +270,11 @@ def _heap(old, new):
     return f"{text}, {free / 1024:.1f} KB are free then"
 
 
-def probe(port):
-    """Ask the board what it is: (sys.platform, Mpy, what its client takes of the heap: see
-    `Report`). Interrupts the program that runs on it.
+def probe(port, code=""):
+    """Ask the board what it is: (sys.platform, Mpy, the `Report` of what `code`, which runs there,
+    has to say). Interrupts the program that runs on it.
     """
-    chain = ["exec", _PROBE, "+", "exec", _HEAP_OF_OLD]
+    chain = ["exec", _PROBE + code]
     done = subprocess.run(_mpremote(port, chain), text=True, capture_output=True)
     found, report = None, Report()
     for line in done.stdout.splitlines():
@@ -295,7 +283,7 @@ def probe(port):
             found = platform, Mpy(int(number))
         report.takes(line)
     if found:
-        return *found, report.heap
+        return *found, report
     raise ToolError(
         f"no MicroPython answers at {port}: is the board plugged in and flashed, "
         f"and no other program holding the port?\n{ports()}\n"
@@ -316,7 +304,7 @@ def ports():
 def deploy(port, settings, compiled=True, extra=None, code=""):
     """Everything that `make deploy` does; ToolError when the board was left without it."""
     check_settings(settings)
-    platform, mpy, old = probe(port)
+    platform, mpy, before = probe(port, _HEAP_OF_OLD)
     march = mpy.march(toolchain.mpy_cross_version()[0]) if compiled else mpy.arch
     kernels = "for " + march if march else "as bytecode"
     print(f"board at {port}: {platform}, {'.mpy' if compiled else '.py'}, kernels {kernels}")
@@ -327,7 +315,7 @@ def deploy(port, settings, compiled=True, extra=None, code=""):
             raise ToolError(
                 "the deployment was cut short; nothing starts on the board until it is repeated"
             )
-    print(_heap(old, report.heap))
+    print(_heap(before.heap, report.heap))
     print(
         f"{len(paths)} files are on the board, {len(paths) - report.same} of them new or changed; "
         "it starts now;\n"

@@ -19,13 +19,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
-from mpremote.romfs import VfsRomWriter
-
-from tools import package, toolchain
+from tools import package, romfs, toolchain
 from tools.size import source
-from tools.toolchain import BUILD, LIB, ROOT, ToolError, compile_mpy, library, strip_native
+from tools.toolchain import BUILD, LIB, ROOT, ToolError, compile_mpy, library, put, strip_native
 
 # What kernels are compiled for: RP2040; RP2350, STM32; ESP32, S2, S3; C3, C6; MicroPython's Unix
 # port.
@@ -55,7 +54,6 @@ try:
 except ValueError as e:
     raise ImportError("unats: %%s: install the index for this board, these are for %s" %% e)
 """
-_KERNELS = re.compile(r"(^|/)kernels\.py$")
 _README = """\
 unats {version}: a NATS client for MicroPython.
 
@@ -136,9 +134,9 @@ def compiled(name, march):
     compiled for, ANY, or BYTECODE.
     """
     text = (LIB / name).read_text()
-    if march == ANY and _KERNELS.search(name):
+    if march == ANY and strip_native(text) != text:
         return name, text.encode()
-    arch = march if march in ARCHITECTURES and _KERNELS.search(name) else None
+    arch = march if march in ARCHITECTURES else None
     return name.removesuffix(".py") + ".mpy", compile_mpy(text, name, arch)
 
 
@@ -184,11 +182,6 @@ def _first(name, march):
     return name, text.replace(_IMPORT, _CHECKED % board).encode()
 
 
-def put(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
 def make_index(folder, march, version):
     """An index whose kernels are for `march`."""
     index = Index(folder, version)
@@ -207,27 +200,12 @@ def make_index(folder, march, version):
 
 def make_romfs(path, march):
     """An image of ROMFS with the whole library."""
-    image = VfsRomWriter()
-    tree = {}
-    for name in library():
-        name, content = compiled(name, march)
-        *folders, last = ("lib/" + name).split("/")
-        inner = tree
-        for folder in folders:
-            inner = inner.setdefault(folder, {})
-        inner[last] = content
-    _write(image, tree)
-    put(path, image.finalise())
-
-
-def _write(image, tree):
-    for name, inner in sorted(tree.items()):
-        if isinstance(inner, bytes):
-            image.mkfile(name, inner)
-        else:
-            image.opendir(name)
-            _write(image, inner)
-            image.closedir()
+    with tempfile.TemporaryDirectory() as folder:
+        lib = Path(folder) / "lib"
+        for name in library():
+            name, content = compiled(name, march)
+            put(lib / name, content)
+        put(path, romfs.image(lib))
 
 
 def make_freeze(folder, version):

@@ -145,6 +145,12 @@ def _compile(compiler, source, name, march):
         return out.read_bytes()
 
 
+def put(path, content):
+    """Write a file (bytes), and make the folders it needs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
 def free_port():
     """A TCP port that was free on loopback a moment ago."""
     with socket.socket() as probe:

@@ -34,7 +34,6 @@ class SerialLine:
         self.chances = {}
         self.passed = {"board": 0, "computer": 0}
         self.hurt = 0
-        self.held = False
         self._ends = {}
         self._lock = threading.Lock()
         self._over = False
@@ -83,7 +82,7 @@ class SerialLine:
 
     def _turn(self):
         ours = {fds[0]: name for name, fds in self._ends.items()}
-        for fd in select.select(list(ours), [], [], 0)[0] if not self.held else ():
+        for fd in select.select(list(ours), [], [], 0)[0]:
             with contextlib.suppress(OSError):
                 self._pass(
                     "board" if ours[fd] == "computer" else "computer", os.read(fd, _MOST_BYTES)

@@ -3,11 +3,18 @@
 from urllib.parse import unquote, urlsplit
 
 
-def parse(text):
-    """`text` as a nats:// URL; ValueError if it is not the address of a server."""
+def parse(text, schemes=("nats",)):
+    """`text` as a URL, nats:// if it has no scheme; ValueError if it is not the address of a
+    server.
+    """
     url = text if "://" in text else "nats://" + text
     parts = urlsplit(url)
-    if parts.scheme != "nats" or not parts.hostname or parts.port == 0 or parts.path.strip("/"):
+    if (
+        parts.scheme not in schemes
+        or not parts.hostname
+        or parts.port == 0
+        or parts.path.strip("/")
+    ):
         raise ValueError("not like nats://host:4222")
     return url.rstrip("/")
 

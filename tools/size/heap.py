@@ -18,9 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from mpremote.romfs import VfsRomWriter
-
-from tools import toolchain
+from tools import romfs, toolchain
 from tools.size import mpy
 from tools.size.source import import_order, source
 from tools.toolchain import ToolError
@@ -180,21 +178,8 @@ def in_rom(port, names, url, loaded):
 
 def into_rom(package):
     """Put a folder into an image of ROMFS beside it, `rom`, which MOUNT mounts; and remove it."""
-    image = VfsRomWriter()
-    _write(image, package)
+    (package.parent / "rom").write_bytes(romfs.image(package))
     shutil.rmtree(package)
-    (package.parent / "rom").write_bytes(image.finalise())
-
-
-def _write(image, folder):
-    """Write a folder into a ROMFS image."""
-    image.opendir(folder.name)
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            _write(image, path)
-        else:
-            image.mkfile(path.name, path.read_bytes())
-    image.closedir()
 
 
 def loaded_modules(names, url):

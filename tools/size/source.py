@@ -55,14 +55,14 @@ def imports(name, text, everywhere=False):
     which `from .module import name` takes may be no module's.
     """
     names = set()
-    pending = list(ast.walk(ast.parse(text)) if everywhere else ast.parse(text).body)
+    pending = list(ast.parse(text).body)
     while pending:
         node = pending.pop()
         if isinstance(node, ast.ImportFrom):
             names.update(_taken(name, node))
         elif isinstance(node, ast.Import):
             names.update(_inside(alias.name) for alias in node.names)
-        elif not isinstance(node, _FUNCTIONS):
+        elif everywhere or not isinstance(node, _FUNCTIONS):
             pending.extend(
                 child
                 for child in ast.iter_child_nodes(node)

@@ -34,6 +34,7 @@ import uselect
 import utime
 from micropython import const
 
+from unats.checks import check
 from unats.errors import NotConnected
 from unats.kernels import copy
 
@@ -82,8 +83,7 @@ class Uart:
             raise ValueError(
                 "port: give a machine.UART, or sys.stdin.buffer and sys.stdout.buffer"
             )
-        if type(rxbuf) is not int or not 256 <= rxbuf <= 65535:
-            raise ValueError("rxbuf: give an int, 256 to 65535")
+        check("rxbuf", rxbuf, 256, 65535)
         self.poll = uselect.poll()
         self._port, self._write = port, out.write
         self._waiting = getattr(port, "any", None)  # a UART says how many bytes it has

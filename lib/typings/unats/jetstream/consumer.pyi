@@ -2,17 +2,12 @@
 # mypy: disable-error-code="overload-overlap"
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar, overload
-
-from typing_extensions import TypeAlias
+from typing import Any, Generic, overload
 
 from unats import aio
-from unats.client import Client
 from unats.kernels import Msg
 
-_C = TypeVar("_C", bound=Client)
-_R = TypeVar("_R")
-_Handler: TypeAlias = Callable[[_R | None, Exception | None], object]
+from . import _C, _Handler
 
 class Consumer(Generic[_C]):
     stream: str

@@ -2,20 +2,13 @@
 # mypy: disable-error-code="overload-overlap"
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar, overload
-
-from typing_extensions import TypeAlias
+from typing import Any, Generic, overload
 
 from unats import aio
-from unats.client import Client
 from unats.kernels import _Data
 
-from . import JetStream, JetStreamError
+from . import _C, JetStream, JetStreamError, _Handler
 from .watching import Watching
-
-_C = TypeVar("_C", bound=Client)
-_R = TypeVar("_R")
-_Handler: TypeAlias = Callable[[_R | None, Exception | None], object]
 
 class WrongRevision(JetStreamError): ...
 

@@ -2,19 +2,14 @@
 # mypy: disable-error-code="overload-overlap"
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, overload
 
 from typing_extensions import TypeAlias
 
 from unats import aio
-from unats.client import Client
 
-from . import JetStream
+from . import _C, JetStream, _Handler
 from .watching import Watching
-
-_C = TypeVar("_C", bound=Client)
-_R = TypeVar("_R")
-_Handler: TypeAlias = Callable[[_R | None, Exception | None], object]
 
 class ObjectInfo:
     name: str
