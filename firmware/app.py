@@ -33,7 +33,7 @@ import sys
 from micropython import const
 
 import unats
-from boards import machine_name
+from boards import machine_name, micropython_version
 
 _TURN_MS = const(250)  # longest time in one turn
 _START_AGAIN_MS = const(10000)
@@ -110,10 +110,11 @@ class App:
         self._period_ms = period_ms
         self._channels = [Channel(device, kind, sensor) for kind, sensor in sensors]
         self._put = outbox.put if outbox is not None else client.publish
-        self._boot = outbox.start if outbox is not None else None
+        self.boot = outbox.start if outbox is not None else None
         self._payload = unats.Payload(_PAYLOAD_SIZE)
         # While what knows it is loaded anyway:
-        self._version = getattr(unats, "__version__", "unknown")
+        self.version = getattr(unats, "__version__", "unknown")
+        self.parts = None  # parts.Parts: what else the settings ask for
         self._fault = Caught()
         self._failing = None  # the error of the last turn, if that failed,
         self._failing_since = 0  # ... and when the first of these turns did
@@ -169,6 +170,8 @@ class App:
     def stop(self):
         """Stop, with the readings that still wait in flash."""
         self.board.release_watchdog()
+        if self.parts is not None:
+            self.parts.leave("stopped")
         self._keep()
         self.client.close()
         self.say("stopped")
@@ -188,6 +191,8 @@ class App:
             self._serve()
             self._measure()
             self._send()
+            if self.parts is not None:
+                self.parts.turn()
             if self._well_at is not None:
                 self._look_at_failure()
             self.board.feed()
@@ -211,10 +216,10 @@ class App:
             self.connections += 1
             self._announce = True
         elif event == "disconnected":
-            self.disconnected = _reason(detail)
+            self.disconnected = reason(detail)
             self.say("disconnected: " + self.disconnected)
         elif event == "error":
-            self.say("client: " + _reason(detail))
+            self.say("client: " + reason(detail))
 
     # Network
 
@@ -257,7 +262,7 @@ class App:
         try:
             self.client.connect(wait=False)
         except OSError as e:
-            self.say("cannot connect: " + _reason(e))
+            self.say("cannot connect: " + reason(e))
 
     def _wait(self):
         """Milliseconds until the next readings, at most a turn's length."""
@@ -275,7 +280,7 @@ class App:
             "board": self.board.name,
             "reset": self.board.reset_cause(),
             "up": self.board.uptime(),
-            "boot": self._boot,
+            "boot": self.boot,
             "connections": self.connections,
             "disconnected": self.disconnected,
         }
@@ -338,7 +343,7 @@ class App:
         self.outbox.poll()
         if self.outbox.last_error is not self._refusal:
             self._refusal = self.outbox.last_error
-            self._refused(_reason(self._refusal))
+            self._refused(reason(self._refusal))
 
     def _refused(self, text):
         """Tell why readings are not accepted, once; a board tries again and again by itself."""
@@ -372,8 +377,8 @@ class App:
             value = round(value * 10**sensor.decimals)
         self._payload.clear().text('{"v":').fixed(value, sensor.decimals)
         self._payload.text(',"seq":').int(seq).text(',"up":').int(self.board.uptime())
-        if self._boot is not None:
-            self._payload.text(',"boot":').int(self._boot)
+        if self.boot is not None:
+            self._payload.text(',"boot":').int(self.boot)
         self._payload.text("}")
         return True
 
@@ -382,7 +387,7 @@ class App:
         if channel.failing:
             return
         channel.failing = True
-        text = _reason(error)
+        text = reason(error)
         self.say("sensor %s: %s" % (channel.kind, text))
         report = {"sensor": channel.kind, "error": text, "errors": channel.errors}
         self.client.publish(self._subject("error"), json.dumps(report))
@@ -394,7 +399,7 @@ class App:
         from unats.services import Service
 
         about = {"device": self.device, "board": self.board.name}
-        service = Service(self.client, "board", self._version, "readings and commands", about)
+        service = Service(self.client, "board", self.version, "readings and commands", about)
         for name, handler in commands:
             service.endpoint(name, handler, self._subject(name), queue=None)
 
@@ -419,7 +424,7 @@ class App:
         with self._refused_command:  # with the heap full even telling it can fail
             self.say("a command failed:")
             sys.print_exception(error)
-            msg.respond("error: " + _reason(error))
+            msg.respond("error: " + reason(error))
 
     def _switch(self, msg, command):
         led = self.board.led
@@ -459,10 +464,10 @@ class App:
             "device": self.device,
             "board": self.board.name,
             "machine": machine_name(),
-            "micropython": _version(sys.implementation.version),
-            "unats": self._version,
+            "micropython": micropython_version(),
+            "unats": self.version,
             "uptime": self.board.uptime(),
-            "boot": self._boot,
+            "boot": self.boot,
             "reset": self.board.reset_cause(),
             "connections": self.connections,
             "disconnected": self.disconnected,
@@ -491,7 +496,7 @@ class App:
             "rejected": stats.rejected,
             "unverified": stats.unverified,
             "unconfirmed": stats.unconfirmed,
-            "error": None if error is None else _reason(error),
+            "error": None if error is None else reason(error),
         }
 
     def _subject(self, name):
@@ -515,13 +520,8 @@ def command_of(msg):
     return bytes(msg.buffer[msg.start : msg.end]).strip(b" \t\r\n\0").lower()
 
 
-def _version(parts):
-    """Turn (1, 29, 0, "preview") into 1.29.0-preview."""
-    text = "%d.%d.%d" % tuple(parts[:3])
-    return text + "-" + parts[3] if len(parts) > 3 and parts[3] else text
-
-
-def _reason(error):
+def reason(error):
+    """Return an error's kind and text."""
     if error is None:
         return "closed"
     return "%s: %s" % (type(error).__name__, error)

@@ -32,6 +32,7 @@ class Settings:
         self.led_active_low = values.get("led_active_low", False)
         self.watchdog = values.get("watchdog", True)
         self.service = values.get("service", True)
+        self.presence_s = int(values.get("presence_s", 0))
         self.outbox = values.get("outbox", "none")
         self.outbox_ram = values.get("outbox_ram", 4096)
         self.outbox_flash = values.get("outbox_flash", _OUTBOX_FLASH)

@@ -24,6 +24,9 @@
     service            false: the commands are no service that can be   default: true
                        found, which saves 5 KB of heap
 
+    presence_s         seconds after which the board tells that it is   default: it does not
+                       there, 5 to 3600 (needs JetStream, see presence.py)
+
     outbox             how readings are kept until the server has them  default: "none"
                        "none": until sent, on any server; "stream": until a JetStream stream has
                        acknowledged them; "off": not at all
@@ -68,6 +71,7 @@ _FIELDS = (
     "led_active_low",
     "watchdog",
     "service",
+    "presence_s",
     "outbox",
     "stream",
     "outbox_ram",
@@ -167,6 +171,7 @@ def check(values, needs_wifi=True):
     _check_wifi(values, needs_wifi, wrong)
     wrong("device", _device(values))
     wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
+    wrong("presence_s", _seconds(values, "presence_s", 5, 3600))
     wrong("led_pin", _pin(values))
     for field in ("led_active_low", "watchdog", "service", "tls_first"):
         if not isinstance(values.get(field, True), bool):

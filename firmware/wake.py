@@ -54,6 +54,8 @@ class Wake:
         except KeyboardInterrupt:
             self._app.stop()
             return
+        if self._app.parts is not None:
+            self._app.parts.leave("asleep", self._sleep_ms // 1000)
         self._guarded(self._app.client.close)
         self._board.deep_sleep(self._sleep_ms)
 

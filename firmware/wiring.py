@@ -73,6 +73,10 @@ def made():
         from ntp import Ntp
 
         app.time = Ntp(board, utime, config.ntp, app.say, resolver_for(board))
+    if config.presence_s:
+        import parts
+
+        app.parts = parts.of(app, config)
     return app.run if config.sleep_ms is None else wake_of(app, config).run
 
 
@@ -124,6 +128,8 @@ def needed(config, asks_names=False):
         names += ("auth",)
     if config.service and config.sleep_ms is None:
         names += ("nuid", "services")
+    if config.presence_s:
+        names += ("jetstream", "request")
     if config.outbox == "off":
         return names
     # what another one imports comes before it: nested, compiling needs more room at a time

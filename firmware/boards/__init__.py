@@ -55,6 +55,10 @@ class Board:
         """Return the strength of the Wi-Fi signal in dBm, or None while there is none."""
         return None
 
+    def address(self):
+        """Return the board's address in its network, a str, or None while it has none."""
+        return None
+
     def led(self, on=None):
         """Switch the LED if `on` is True or False; return whether it is lit now."""
         raise OSError("no LED")
@@ -98,6 +102,13 @@ class Board:
 def machine_name():
     """Return what the interpreter says it runs on: "Raspberry Pi Pico W with RP2040", ..."""
     return getattr(sys.implementation, "_machine", sys.platform)
+
+
+def micropython_version():
+    """Return the interpreter's version: "1.29.0", "1.30.0-preview"."""
+    parts = sys.implementation.version
+    text = "%d.%d.%d" % tuple(parts[:3])
+    return text + "-" + parts[3] if len(parts) > 3 and parts[3] else text
 
 
 def find():

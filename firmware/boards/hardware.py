@@ -57,6 +57,9 @@ class HardwareBoard(Board):
     def rssi(self):
         return self._wifi.rssi()
 
+    def address(self):
+        return self._wifi.address()
+
     def network_up(self):
         return self._wifi.up()
 

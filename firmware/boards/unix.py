@@ -54,6 +54,9 @@ class Unix(Board):
             return None
         return -50 - (self._age() // 700 + self._phase) % 7 - self._phase % 19
 
+    def address(self):
+        return "127.0.0.1" if self.network_up() else None
+
     def network_up(self):
         return not self._away_from <= self._age() < self._away_until
 

@@ -45,6 +45,14 @@ class Wifi:
         except OSError:  # ESP32 raises when the access point went away this moment
             return None
 
+    def address(self):
+        """Return the board's address, a str, or None while there is no network."""
+        if not self._wlan.isconnected():
+            return None
+        if hasattr(self._wlan, "ifconfig"):
+            return self._wlan.ifconfig()[0]
+        return self._wlan.ipconfig("addr4")[0]
+
     def name_servers(self):
         """Return the addresses (a list of str) of the name servers that the network has told of.
 

@@ -106,10 +106,10 @@ class Readings(AppTest):
     def test_what_could_not_be_sent_is_counted_and_leaves_a_gap_in_seq(self):
         self.make([("a", FakeSensor(1))])
         self.run_for(600)
-        self.client.server = False
+        self.client.there = False
         self.client.lose()
         self.run_for(2 * PERIOD_MS)
-        self.client.server = True
+        self.client.there = True
         self.run_for(PERIOD_MS)
         self.assertEqual(self.app.unsent, 2)
         seqs = [json.loads(t)["seq"] for t in self.client.texts("sensors.dev.a")]
@@ -361,7 +361,7 @@ class Outages(AppTest):
         self.assertTrue(self.client.polls > before)
 
     def test_without_server_the_client_is_polled_and_the_watchdog_is_fed(self):
-        self.client.server = False
+        self.client.there = False
         self.run_for(60000)
         self.assertEqual(self.client.starts, 1)
         self.assertTrue(self.client.polls > 200)
@@ -369,7 +369,7 @@ class Outages(AppTest):
         self.assert_fed()
 
     def test_a_client_that_gave_up_is_started_again_after_a_while(self):
-        self.client.server = False
+        self.client.there = False
         self.run_for(1000)
         self.client.state = "closed"
         self.run_for(1000)
@@ -404,10 +404,10 @@ class WithOutbox(AppTest):
         self.assertTrue(self.outbox.polls > 2)
 
     def test_what_is_due_before_the_first_connection_is_taken_and_tells_when(self):
-        self.client.server = False
+        self.client.there = False
         self.run_for(5 * PERIOD_MS - 100)
         self.assertEqual(len(self.outbox), 5)
-        self.client.server = True
+        self.client.there = True
         self.run_for(PERIOD_MS)
         self.assertEqual([r["seq"] for r in self.readings()], list(range(1, 7)))
         self.assertEqual([r["up"] for r in self.readings()], list(range(6)))
@@ -415,10 +415,10 @@ class WithOutbox(AppTest):
 
     def test_none_is_missing_after_an_outage_and_none_came_late_or_twice(self):
         self.run_for(3 * PERIOD_MS)
-        self.client.server = False
+        self.client.there = False
         self.client.lose(OSError(104))
         self.run_for(20 * PERIOD_MS)
-        self.client.server = True
+        self.client.there = True
         self.run_for(3 * PERIOD_MS)
         readings = self.readings()
         self.assertEqual([r["seq"] for r in readings], list(range(1, len(readings) + 1)))
@@ -441,7 +441,7 @@ class WithOutbox(AppTest):
 
     def test_what_it_does_not_take_is_counted(self):
         self.outbox.size = 2
-        self.client.server = False
+        self.client.there = False
         self.run_for(5 * PERIOD_MS - 100)
         self.assertEqual(self.app.unsent, 3)
 
@@ -478,7 +478,7 @@ class WithOutbox(AppTest):
         self.assertEqual(self.board.fed_at, fed)
 
     def test_ctrl_c_puts_what_waits_into_flash(self):
-        self.client.server = False
+        self.client.there = False
         self.run_for(2 * PERIOD_MS - 100)
         self.client.poll_error = KeyboardInterrupt()
         self.app.start = lambda: None
@@ -488,7 +488,7 @@ class WithOutbox(AppTest):
 
     def test_it_is_said_when_flash_does_not_take_them(self):
         self.outbox.flash_works = False
-        self.client.server = False
+        self.client.there = False
         self.run_for(PERIOD_MS - 100)
         self.app.stop()
         self.assertIn("1 readings are in RAM only", self.said)
@@ -525,7 +525,7 @@ class Faults(AppTest):
 
     def test_when_nothing_but_failures_is_left_the_last_one_is_raised(self):
         self.make([("a", FakeSensor(1))], outbox=True)
-        self.client.server = False
+        self.client.there = False
         self.run_for(2 * PERIOD_MS - 100)
         self.client.poll_error = RuntimeError("always")
         before = self.clock.now

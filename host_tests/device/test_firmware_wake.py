@@ -84,7 +84,7 @@ class WakeTest(unittest.TestCase):
         self.assertEqual(self.client.starts, 0)
 
     def test_without_server_likewise(self):
-        self.client.server = False
+        self.client.there = False
         self.wake()
         self.assert_asleep(within_ms=AWAKE_MS + 100)
         self.assertEqual(len(self.outbox.in_flash), 2)
@@ -132,7 +132,7 @@ class WakeTest(unittest.TestCase):
         self.assertEqual(len(self.outbox.in_flash), 2)
 
     def test_flash_that_takes_nothing_is_told_and_it_sleeps(self):
-        self.client.server = False
+        self.client.there = False
         self.outbox.flash_works = False
         self.wake()
         self.assert_asleep(within_ms=AWAKE_MS + 100)

@@ -20,6 +20,7 @@ board's account:
 
     sensors.<device>.>                                  to the fleet's account, where the stream is
     $JS.API.DIRECT.GET.READINGS.sensors.<device>.>      likewise: what the stream holds of these
+    $KV.presence.<device>                               likewise: the board's presence
     devices.<device>.hello, .error                      for the fleet's account to subscribe to
     devices.<device>.>                                  commands, from the fleet's account to the
                                                         board
@@ -49,6 +50,7 @@ from tools.toolchain import ToolError
 
 STREAM = "READINGS"
 READINGS = "sensors.>"  # what it takes
+PRESENCE = "presence"  # a key-value bucket
 INBOX = "_INBOX.%s"  # of a device: where replies to it come
 _SERVICES = "$SRV.>"  # asks which services there are, and all of them answer
 _EVENTS = ("hello", "error")  # what a device tells on devices.<device>. by itself
@@ -344,6 +346,7 @@ def permissions(device):
         f"sensors.{device}.>",
         *[f"devices.{device}.{event}" for event in _EVENTS],
         _stored(device),
+        _presence(device),
         inbox,
     ]
     return {"publish": publish, "subscribe": [f"devices.{device}.>", _SERVICES, inbox]}
@@ -353,11 +356,16 @@ def _joined(account, fleet, device):
     """The account of a device, with what it shares with the fleet's."""
     fleet.share(account, f"sensors.{device}.>", "service")
     fleet.share(account, _stored(device), "service")
+    fleet.share(account, _presence(device), "service")
     account.share(fleet, f"devices.{device}.>", "service")
     account.share(fleet, _SERVICES, "service", many=True)
     for event in _EVENTS:
         account.share(fleet, f"devices.{device}.{event}", "stream")
     return account
+
+
+def _presence(device):
+    return f"$KV.{PRESENCE}.{device}"
 
 
 def _stored(device):

@@ -9,10 +9,10 @@ import time
 from decimal import Decimal
 
 import nats.errors
-from nats.js.api import StreamConfig
 
 from tools.console import Console, Rows
-from tools.fleet.fleet import READINGS, STREAM
+from tools.fleet import stores
+from tools.fleet.fleet import READINGS
 
 _ASK_EVERY_S = 5  # how many readings wait
 _ANSWER_S = 2
@@ -63,9 +63,7 @@ class Watch:
         """Until so many seconds have passed (None: for ever), or nobody reads it any more."""
         await self._nc.subscribe("devices.*.*", cb=self._on_word)
         await self._nc.subscribe(READINGS, cb=self._on_reading)
-        await self._nc.jetstream().add_stream(
-            StreamConfig(name=STREAM, subjects=[READINGS], allow_direct=True)
-        )
+        await stores.make(self._nc)
         self._console.line("the server takes readings; Ctrl-C ends this")
         end = time.monotonic() + (float("inf") if seconds is None else seconds)
         with self._console.live(lambda: self._console.boards(list(self._boards.values()))):

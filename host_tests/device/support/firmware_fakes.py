@@ -113,6 +113,9 @@ class FakeBoard(Board):
     def rssi(self):
         return -60 if self.network else None
 
+    def address(self):
+        return "10.0.0.7" if self.network else None
+
     def led(self, on=None):
         if self.lit is None:
             raise OSError("no LED known")
@@ -158,12 +161,13 @@ class FakeMsg:
 
 
 class FakeClient:
-    """Connects when it is polled, as long as `server` is True."""
+    """Connects when it is polled, as long as the server is `there`."""
 
     def __init__(self, clock):
         self._clock = clock
         self.app = None
-        self.server = True
+        self.there = True
+        self.server = self  # what is known of it
         self.state = "disconnected"
         self.connected = False
         self.published = []
@@ -175,8 +179,15 @@ class FakeClient:
         self.closed = False
         self.flushes = []  # how much was published at each
         self.connections = 0
+        self.version = "2.11.0"
         self.connect_error = None
         self.poll_error = self.close_error = None
+
+    def deadline(self, ms):
+        return self._clock.ticks_add(self._clock.ticks_ms(), ms)
+
+    def left(self, deadline):
+        return max(self._clock.ticks_diff(deadline, self._clock.ticks_ms()), 0)
 
     def subscribe(self, subject, handler, queue=None):
         self.handlers[subject] = handler
@@ -193,7 +204,7 @@ class FakeClient:
         self.longest_wait_ms = max(self.longest_wait_ms, timeout_ms)
         if self.poll_error:
             raise self.poll_error
-        if self.server and self.state in ("connecting", "reconnecting"):
+        if self.there and self.state in ("connecting", "reconnecting"):
             self._up()
             return 0
         self._clock.sleep_ms(timeout_ms)
