@@ -77,6 +77,7 @@ class Channel:
         self.fault = Caught()
         self.errors = 0
         self.failing = False
+        self.off = False
 
 
 class App:
@@ -107,8 +108,8 @@ class App:
         self.connections = 0
         self.disconnected = None
         self._clock = clock
-        self._period_ms = period_ms
-        self._channels = [Channel(device, kind, sensor) for kind, sensor in sensors]
+        self.period_ms = period_ms
+        self.channels = [Channel(device, kind, sensor) for kind, sensor in sensors]
         self._put = outbox.put if outbox is not None else client.publish
         self.boot = outbox.start if outbox is not None else None
         self._payload = unats.Payload(_PAYLOAD_SIZE)
@@ -123,7 +124,7 @@ class App:
         self._refusal_told = None  # ... and the text that was told
         self._network = None
         self._announce = False
-        self._due = None  # no readings yet
+        self.due = None  # no readings yet
         self._start_at = None
 
     def run(self):
@@ -140,7 +141,7 @@ class App:
         if self._failing is not None:
             self.board.feed()  # flash may take its time
             with self._fault:
-                self._keep()
+                self.keep()
             raise self._failing
         with self._fault:
             self.stop()
@@ -165,18 +166,18 @@ class App:
                 self.client.subscribe(self._subject(name), handler)
         self.board.start_watchdog()
         if self.outbox is not None:
-            self._due = self._clock.ticks_ms()
+            self.due = self._clock.ticks_ms()
 
     def stop(self):
         """Stop, with the readings that still wait in flash."""
         self.board.release_watchdog()
         if self.parts is not None:
             self.parts.leave("stopped")
-        self._keep()
+        self.keep()
         self.client.close()
         self.say("stopped")
 
-    def _keep(self):
+    def keep(self):
         """Put the readings that wait into flash."""
         if self.outbox is not None and not self.outbox.sync():
             self.say("%d readings are in RAM only" % len(self.outbox))
@@ -266,9 +267,9 @@ class App:
 
     def _wait(self):
         """Milliseconds until the next readings, at most a turn's length."""
-        if self._due is None:
+        if self.due is None:
             return _TURN_MS
-        left = self._clock.ticks_diff(self._due, self._clock.ticks_ms())
+        left = self._clock.ticks_diff(self.due, self._clock.ticks_ms())
         if left < 0:
             return 0
         return left if left < _TURN_MS else _TURN_MS
@@ -292,8 +293,8 @@ class App:
         if self.failure is not None:
             self.failure_told()
         self.say("connected")
-        if self._due is None:
-            self._due = self._clock.ticks_ms()
+        if self.due is None:
+            self.due = self._clock.ticks_ms()
 
     def failure_told(self):
         """It is not told again; a board that fails soon after this waits longer all the same."""
@@ -321,19 +322,19 @@ class App:
 
     def measure(self, missing=False):
         """Take a reading of each kind; missing: only of those that have given none yet."""
-        for channel in self._channels:
-            if not missing or not channel.seq:
+        for channel in self.channels:
+            if not channel.off and not (missing and channel.seq):
                 self._take(channel)
 
     def _measure(self):
-        if self._due is None:
+        if self.due is None:
             return
         now = self._clock.ticks_ms()
-        if self._clock.ticks_diff(now, self._due) < 0:
+        if self._clock.ticks_diff(now, self.due) < 0:
             return
-        self._due = self._clock.ticks_add(self._due, self._period_ms)
-        if self._clock.ticks_diff(now, self._due) >= 0:  # fell behind: go on from here
-            self._due = self._clock.ticks_add(now, self._period_ms)
+        self.due = self._clock.ticks_add(self.due, self.period_ms)
+        if self._clock.ticks_diff(now, self.due) >= 0:  # fell behind: go on from here
+            self.due = self._clock.ticks_add(now, self.period_ms)
         self.measure()
 
     def _send(self):
@@ -452,7 +453,7 @@ class App:
         """Return the board's state. Garbage is collected first, so heap_used can be compared."""
         readings = {}
         errors = {}
-        for channel in self._channels:
+        for channel in self.channels:
             readings[channel.kind] = channel.seq
             if channel.errors:
                 errors[channel.kind] = channel.errors

@@ -33,7 +33,10 @@ class Settings:
         self.watchdog = values.get("watchdog", True)
         self.service = values.get("service", True)
         self.presence_s = int(values.get("presence_s", 0))
+        self.config = values.get("config", False)
+        self.off = [field[8:] for field in values if field[:8] == "sensors." and not values[field]]
         self.outbox = values.get("outbox", "none")
+        self.outbox_policy = values.get("outbox_policy", "oldest")
         self.outbox_ram = values.get("outbox_ram", 4096)
         self.outbox_flash = values.get("outbox_flash", _OUTBOX_FLASH)
         self.sync_ms = _ms(values.get("sync_s", 60 if self.outbox == "stream" else None))

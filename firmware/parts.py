@@ -1,14 +1,31 @@
 """What else the settings may ask for, beside readings and commands: each part in its own file.
 
-A part has turn(), which is called in each turn of the loop, connected or not, and leave(state,
-wake_s), called before the board goes: "stopped", "asleep" for so many seconds, "restart",
-"update". Waiting for some seconds is all right in the latter only.
+Loaded if they ask for any of them.
 """
 
 import sys
 
 import watchdog
 from app import Caught, reason
+
+
+class Part:
+    """One of them."""
+
+    def turn(self):
+        """Called in each turn of the loop, connected or not. Must not wait."""
+
+    def busy(self):
+        """Say whether a board that is awake for a moment should stay so, for this."""
+        return False
+
+    def apply(self, config):
+        """Take the new values of what can change while the application runs."""
+
+    def leave(self, state, wake_s=None):
+        """The board is going: "stopped", "asleep" for so many seconds, "restart", "update". May
+        wait for two seconds.
+        """
 
 
 class Parts:
@@ -24,10 +41,15 @@ class Parts:
         """Load the module, have make(module) give the part, and print what that takes of heap."""
         board = self._app.board
         before = board.heap_used()
-        self._parts.append(make(__import__(name)))
+        with self._fault:
+            self._parts.append(make(__import__(name)))
         watchdog.feed()
-        taken = board.heap_used() - before
-        self._app.say("%s takes %d bytes of heap" % (name, taken))
+        if self._fault.error is None:
+            taken = board.heap_used() - before
+            self._app.say("%s takes %d bytes of heap" % (name, taken))
+        else:  # the readings go on without it
+            self._app.faults += 1
+            self._app.say("%s is left out: %s" % (name, reason(self._fault.error)))
 
     def turn(self):
         """Let each have its turn."""
@@ -48,6 +70,38 @@ class Parts:
             self._app.say("%s: %s" % (name, text))
             sys.print_exception(error)
 
+    def busy(self):
+        """Say whether one of them is."""
+        return any(part.busy() for part in self._parts)
+
+    def apply(self, config):
+        """Take those of the settings that can change while the application runs."""
+        app = self._app
+        if app.period_ms != config.period_ms:
+            app.period_ms = config.period_ms
+            if app.due is not None:
+                app.due = app.client.deadline(0)
+        for channel in app.channels:
+            channel.off = channel.kind in config.off
+        if app.outbox is not None:
+            app.outbox.policy = config.outbox_policy
+        for part in self._parts:
+            part.apply(config)
+
+    def restart(self, state, at_once=False):
+        """Start again, with the readings in flash; does not return. Where flash does not take
+        them it does, and nothing was done, unless that is to be at once.
+        """
+        app = self._app
+        app.board.feed()
+        if app.outbox is not None and not app.outbox.sync() and not at_once:
+            return
+        self.leave(state)
+        app.board.feed()
+        app.keep()
+        app.client.close()
+        app.board.reset()
+
     def leave(self, state, wake_s=None):
         """Have each know that the board is going."""
         for part in self._parts:
@@ -60,4 +114,15 @@ def of(app, config):
     parts = Parts(app)
     if config.presence_s:
         parts.add("presence", lambda module: module.Presence(app, config.presence_s))
+    if config.config:
+        parts.add("twin", lambda module: module.Twin(app, lambda: settings(app.board.needs_wifi)))
     return parts
+
+
+def settings(needs_wifi):
+    """Return the settings of the file, a dict; what gives the mistakes in such; and `Settings`."""
+    from config import Settings
+    from settings import check, read
+
+    del sys.modules["settings"]  # it takes as much heap as all the parts
+    return read("settings.json"), lambda values: check(values, needs_wifi, True), Settings

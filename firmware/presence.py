@@ -19,6 +19,7 @@ import sys
 from micropython import const
 
 from boards import micropython_version
+from parts import Part
 from unats.jetstream import JetStream
 
 _BUCKET = "$KV.presence."
@@ -26,7 +27,7 @@ _LEAVE_MS = const(2000)
 _NO_TTL = const(10166)  # err_code: the stream was made without
 
 
-class Presence:
+class Presence(Part):
     """The presence of the board of `app`. every_s: seconds, from 5 on."""
 
     def __init__(self, app, every_s):

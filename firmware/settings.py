@@ -27,11 +27,17 @@
     presence_s         seconds after which the board tells that it is   default: it does not
                        there, 5 to 3600 (needs JetStream, see presence.py)
 
+    config             true: what is wanted of it is asked for,     default: false
+                       and set from afar (needs JetStream, see twin.py)
+    sensors.<kind>     false: this sensor is not read               default: true
+
     outbox             how readings are kept until the server has them  default: "none"
                        "none": until sent, on any server; "stream": until a JetStream stream has
                        acknowledged them; "off": not at all
     stream             the stream's name, if the board may only ask     default: it is looked for
                        it for its own subjects
+    outbox_policy      what goes when there is no room for more:    default: "oldest"
+                       the "oldest" readings, or the "newest"
     outbox_ram         bytes of RAM for them, 512 to 32768              default: 4096
     outbox_flash       bytes of flash for them, from 8192; 0: none      default: 262144
     sync_s             longest time that they are in RAM only           default: 60 with "stream",
@@ -72,8 +78,10 @@ _FIELDS = (
     "watchdog",
     "service",
     "presence_s",
+    "config",
     "outbox",
     "stream",
+    "outbox_policy",
     "outbox_ram",
     "outbox_flash",
     "sync_s",
@@ -83,6 +91,7 @@ _FIELDS = (
 
 _SECURITY = ("creds", "nkey", "ca", "cert", "key", "tls_first", "ntp", "inbox")
 _OUTBOXES = ("none", "stream", "off")
+_NO_BOOL = "must be true or false, without quotes"
 
 
 class SettingsError(ValueError):
@@ -102,6 +111,10 @@ def load(path, needs_wifi=True, has_files=False):
     has_files: this is the board, and the files that are named must be here, and sound.
     """
     values = read(path)
+    if isinstance(values, dict) and values.get("config") is True and has_files:
+        import overlay
+
+        values = overlay.values(values, lambda values: check(values, needs_wifi))
     try:
         mistakes = check(values, needs_wifi)
     except ImportError as e:
@@ -145,8 +158,11 @@ def read(path):
     raise SettingsError(path, [("the file", todo)])
 
 
-def check(values, needs_wifi=True):
-    """Return the mistakes in `values` as a list of (field, what is wrong and what to do)."""
+def check(values, needs_wifi=True, knows_files=False):
+    """Return the mistakes in `values` as a list of (field, what is wrong and what to do).
+
+    knows_files: what names files is known to be good, and what reads them need not be loaded.
+    """
     if not isinstance(values, dict):
         return [("the file", 'must hold one JSON object, { "server": "nats://host:4222", ... }')]
     mistakes = []
@@ -156,7 +172,10 @@ def check(values, needs_wifi=True):
             mistakes.append((field, text))
 
     for field in values:
-        if field not in _FIELDS:
+        if field.startswith("sensors."):
+            if not isinstance(values[field], bool):
+                wrong(field, _NO_BOOL)
+        elif field not in _FIELDS:
             wrong(field, "is not a setting; the settings are " + ", ".join(_FIELDS))
     servers = []
     wrong("server", _server(values.get("server"), servers))
@@ -164,7 +183,7 @@ def check(values, needs_wifi=True):
         wrong(field, text_in(values, field) or _secret(values.get(field)))
     wrong("user", _credentials(values))
     asks_for_tls = any(server.tls for server in servers)
-    if asks_for_tls or _is_secured(values):
+    if (asks_for_tls and "ca" not in values) or (_is_secured(values) and not knows_files):
         import security
 
         security.check(values, wrong, asks_for_tls)
@@ -173,9 +192,9 @@ def check(values, needs_wifi=True):
     wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
     wrong("presence_s", _seconds(values, "presence_s", 5, 3600))
     wrong("led_pin", _pin(values))
-    for field in ("led_active_low", "watchdog", "service", "tls_first"):
+    for field in ("led_active_low", "watchdog", "service", "config", "tls_first"):
         if not isinstance(values.get(field, True), bool):
-            wrong(field, "must be true or false, without quotes")
+            wrong(field, _NO_BOOL)
     _check_outbox(values, wrong)
     _check_sleep(values, wrong)
     return mistakes
@@ -264,6 +283,8 @@ def _device(values):
     if not text:
         if len(values["device"]) > 32:
             return "is longer than 32 characters"
+        if values["device"] == "_all":
+            return "is what stands for all boards: give another name"
         if not is_name(values["device"]):
             return "may have only letters, digits, - and _, since it becomes part of subjects"
     return text
@@ -298,6 +319,8 @@ def _bytes(values, field, low, high):
 def _check_outbox(values, wrong):
     if values.get("outbox", "none") not in _OUTBOXES:
         wrong("outbox", 'must be "none", "stream" or "off", in quotes')
+    if values.get("outbox_policy", "oldest") not in ("oldest", "newest"):
+        wrong("outbox_policy", 'must be "oldest" or "newest", in quotes')
     if "stream" in values:
         text = text_in(values, "stream")
         if not text and not is_name(values["stream"]):
@@ -309,7 +332,7 @@ def _check_outbox(values, wrong):
     if values.get("outbox_flash") != 0 or isinstance(values["outbox_flash"], bool):
         wrong("outbox_flash", _bytes(values, "outbox_flash", 8192, 16777216))
     wrong("sync_s", _seconds(values, "sync_s", 1, 86400))
-    for field in ("outbox_ram", "outbox_flash", "sync_s"):
+    for field in ("outbox_policy", "outbox_ram", "outbox_flash", "sync_s"):
         if field in values and values.get("outbox") == "off":
             wrong(field, 'has no effect with outbox "off": leave one of them out')
 

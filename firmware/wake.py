@@ -102,7 +102,10 @@ class Wake:
         if self._app.failure and client.connected:
             self._app.hello()
             client.flush(_FLUSH_MS)  # it may be asleep in the next moment
-        return self._outbox.flush(0)
+        parts = self._app.parts
+        if parts is not None:
+            parts.turn()
+        return self._outbox.flush(0) and not (parts is not None and parts.busy())
 
     def _keep(self):
         """Put what was not confirmed into flash."""

@@ -66,6 +66,8 @@ def made():
     gc.collect()
     outbox = outbox_for(client, device, config)
     app = App(client, utime, board, device, config.period_ms, sensors.of(board), outbox)
+    for channel in app.channels:
+        channel.off = channel.kind in config.off
     client.on_event = app.on_event
     app.failure = last_failure()
     app.has_service = config.service
@@ -73,9 +75,10 @@ def made():
         from ntp import Ntp
 
         app.time = Ntp(board, utime, config.ntp, app.say, resolver_for(board))
-    if config.presence_s:
+    if config.presence_s or config.config:
         import parts
 
+        gc.collect()
         app.parts = parts.of(app, config)
     return app.run if config.sleep_ms is None else wake_of(app, config).run
 
@@ -128,8 +131,10 @@ def needed(config, asks_names=False):
         names += ("auth",)
     if config.service and config.sleep_ms is None:
         names += ("nuid", "services")
-    if config.presence_s:
-        names += ("jetstream", "request")
+    if config.presence_s or config.config:
+        names += ("headers", "jetstream", "request")
+    if config.config:
+        names += ("jetstream.stored",)
     if config.outbox == "off":
         return names
     # what another one imports comes before it: nested, compiling needs more room at a time
@@ -178,6 +183,7 @@ def outbox_for(client, device, config):
     from unats.outbox import Outbox
 
     options = {"ack": config.outbox, "sync_ms": config.sync_ms, "flash_size": config.outbox_flash}
+    options["policy"] = config.outbox_policy
     if config.stream is not None:
         options["stream"] = config.stream
     ring = bytearray(config.outbox_ram)

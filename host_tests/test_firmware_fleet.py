@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 
 import nats.errors
 import nats.js.errors
@@ -12,9 +13,10 @@ from support.peer import Peer
 from tools import deploy
 from tools.fleet import stores
 from tools.run.secure import Secured
-from tools.run.simulation import MARCH, SECURE_HEAP, Board, Server
+from tools.run.simulation import MARCH, Board, Server
 
 EVERY_S = 5
+HEAP = "320K"
 
 
 NAMES = ("b", "c")
@@ -29,8 +31,18 @@ class Home:
         (folder / "server").mkdir()
         self.server = Server(folder / "server", *self.secured.server_options)
         self.boards = []
+        self._over = threading.Event()
+        self._tending = threading.Thread(target=self._tend)
+        self._tending.start()
 
-    def board(self, name="b", heap=SECURE_HEAP, **settings):
+    def _tend(self):
+        """What was reset starts again."""
+        while not self._over.wait(0.02):
+            for board in self.boards:
+                if board.was_reset:
+                    board.start()
+
+    def board(self, name="b", heap=HEAP, **settings):
         """Start a board; again, with its flash as it was left."""
         flash = self._folder / name
         if not flash.exists():
@@ -48,6 +60,8 @@ class Home:
         return self.boards[-1]
 
     def stop(self):
+        self._over.set()
+        self._tending.join()
         for board in self.boards:
             board.stop()
         self.server.stop()
@@ -149,3 +163,90 @@ def test_a_server_without_the_bucket_costs_nothing_but_a_line(home, peer):
     board = home.board(presence_s=EVERY_S)
     eventually(lambda: "its presence is not told" in board.tail())
     assert board.ended is None
+
+
+# Configuration
+
+
+@pytest.fixture
+def config(peer):
+    return Config(peer)
+
+
+class Config:
+    """The bucket of configurations, as somebody at a computer uses it."""
+
+    def __init__(self, peer):
+        self._peer = peer
+        self._kv = peer.run(peer.nc.jetstream().key_value("config"))
+
+    def want(self, field, value, whose="b"):
+        """Set what is wanted: the revision."""
+        return self._peer.run(self._kv.put(f"{whose}.desired.{field}", value.encode()))
+
+    def reported(self, field, name="b"):
+        """What a board reports of a field, or {}."""
+        found = entry(self._peer, self._kv, f"{name}.reported.{field}")
+        return json.loads(found.value) if found else {}
+
+    def applied(self, field, revision, name="b"):
+        """Wait until a board has answered: what it says."""
+        told = eventually(lambda: self.reported(field, name).get("revision") == revision)
+        return told and self.reported(field, name)
+
+
+def count(peer, kind):
+    """How many readings of a kind the stream holds."""
+    info = peer.run(
+        peer.nc.jetstream().stream_info("READINGS", subjects_filter=f"sensors.b.{kind}")
+    )
+    return (info.state.subjects or {}).get(f"sensors.b.{kind}", 0)
+
+
+def test_settings_are_changed_while_the_board_runs(home, peer, config):
+    early = config.want("outbox_policy", "newest")
+    home.board(config=True)
+    assert config.applied("outbox_policy", early)["value"] == "newest"
+    off = config.want("sensors.heap", "false")
+    assert config.applied("sensors.heap", off) == {"value": False, "revision": off}
+    fast = config.want("period_s", "0.1", "_all")
+    assert config.applied("period_s", fast)["value"] == 0.1
+    before = count(peer, "heap"), count(peer, "temp")
+    eventually(lambda: count(peer, "temp") > before[1] + 20)
+    assert count(peer, "heap") <= before[0] + 1
+    bad = config.want("period_s", "-3")
+    told = config.applied("period_s", bad)
+    assert told["value"] == 0.1 and "between" in told["error"]
+
+
+def test_a_restart_for_a_setting_costs_no_reading(home, peer, config):
+    board = home.board(config=True)
+    eventually(lambda: count(peer, "temp") > 2)
+    revision = config.want("sync_s", "7")
+    assert config.applied("sync_s", revision)["value"] == 7
+    more = count(peer, "temp") + 5
+    eventually(lambda: count(peer, "temp") > more)
+    js = peer.nc.jetstream()
+    found = peer.run(js.stream_info("READINGS")).state.messages
+    seqs = {}
+    for seq in range(1, found + 1):
+        message = peer.run(js.get_msg("READINGS", seq))
+        reading = json.loads(message.data)
+        key = message.subject, reading["boot"]
+        seqs.setdefault(key, []).append(reading["seq"])
+    assert {boot for _, boot in seqs} == {1, 2}
+    for numbers in seqs.values():
+        assert numbers == list(range(1, len(numbers) + 1))
+    assert "soft reset" in board.output()
+
+
+def test_a_board_that_sleeps_asks_before_it_does(home, peer, config):
+    revision = config.want("sensors.heap", "false")
+    board = home.board(config=True, sleep_s=600, awake_s=20)
+    assert board.wait(PATIENCE_S) == 0
+    assert config.reported("sensors.heap") == {"value": False, "revision": revision}
+    revision = config.want("sleep_s", "300")
+    home.boards.clear()
+    home.board(config=True, sleep_s=600, awake_s=20)
+    eventually(lambda: home.boards[0].asleep_s == 300)
+    assert config.applied("sleep_s", revision)["value"] == 300

@@ -90,6 +90,10 @@ class Board:
         """
         raise OSError("this board cannot set its clock")
 
+    def reset(self):
+        """Start anew. Does not return."""
+        raise OSError("this board cannot reset itself")
+
     def slept(self):
         """Say whether this start is the end of a deep sleep, as far as the chip can tell."""
         return self.reset_cause() == "deep sleep"

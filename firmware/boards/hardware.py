@@ -84,6 +84,9 @@ class HardwareBoard(Board):
         ntptime.timeout = 1
         ntptime.settime()
 
+    def reset(self):
+        machine.reset()
+
     def _before_sleep(self):
         self.release_watchdog()  # where it goes on counting, it would end the sleep
         self._wifi.off()

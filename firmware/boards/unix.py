@@ -1,7 +1,8 @@
 """The simulated board: MicroPython's Unix port, with what is around a board in its directory.
 
     led           holds 1 or 0: the LED, for whoever wants to see it lit
-    reset-cause   left behind by the watchdog when it bites, and by sleep; read at the next start
+    reset-cause   left behind by the watchdog when it bites, by a reset and by sleep; read at the
+                  next start. After the first two the process ends with exit code 3
     asleep        left behind by deep sleep, which ends the process: for how many milliseconds.
                   Whoever simulates the board removes it, and starts it again after that time
 
@@ -19,6 +20,7 @@ from boards import Board
 _WATCHDOG_MS = const(8300)  # as on a Pico W,
 _NAMES_MS = const(60000)  # ... but where the system looks up names, which waits for name servers
 _WAVE_MS = const(60000)
+_RESET = 3  # exit code
 
 
 class Unix(Board):
@@ -86,11 +88,15 @@ class Unix(Board):
         _put("asleep", str(ms))
         sys.exit(0)
 
+    def reset(self):
+        _put("reset-cause", "soft reset")
+        sys.exit(_RESET)
+
     def _bite(self):
         """End the process, where a real board would have been restarted some time ago."""
         _put("reset-cause", "watchdog")
         print("watchdog: not fed in time")
-        sys.exit(3)
+        sys.exit(_RESET)
 
     def _age(self):
         return self._clock.ticks_diff(self._clock.ticks_ms(), self._start)

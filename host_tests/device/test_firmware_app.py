@@ -325,9 +325,9 @@ class Allocation(AppTest):
         self.client.connected = True
         self.client.state = "connected"
         self.client.poll = lambda timeout_ms: 0
-        self.app._due = 0
+        self.app.due = 0
         self.assertEqual(self.taken(200), 0)
-        self.assertTrue(self.app._channels[0].seq >= 200)
+        self.assertTrue(self.app.channels[0].seq >= 200)
 
     def taken(self, turns):
         """Bytes that so many turns, with readings in each, have allocated (MicroPython counts)."""

@@ -144,6 +144,15 @@ class Told(unittest.TestCase):
         self.assertEqual(self.said.count("Presence: MemoryError: no room"), 1)
         self.assertTrue(self.app.faults > 0 and self.board.longest_hunger_ms <= 250)
 
+    def test_a_part_without_room_is_left_out_and_the_readings_go_on(self):
+        def make(module):
+            raise MemoryError("no room")
+
+        self.app.parts.add("presence", make)
+        self.assertIn("presence is left out: MemoryError: no room", self.said)
+        self.run_for(3 * PERIOD_MS - 100)
+        self.assertEqual(len(self.client.texts("sensors.dev.a")), 3)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1028,6 +1028,18 @@ class Full(WithClient):
         self.run_until_empty(outbox)
         self.check_stored(*range(kept))
 
+    def test_the_policy_may_be_set_at_any_time(self):
+        outbox = self.outbox(policy="oldest")
+        kept = self.fill(outbox, 40) - outbox.stats.dropped
+        outbox.policy = "newest"
+        self.assertEqual(outbox.policy, "newest")
+        self.assertFalse(outbox.put(TEMP, b"r40"))
+        with self.assertRaises(ValueError):
+            outbox.policy = "all"
+        self.nc.up()
+        self.run_until_empty(outbox)
+        self.check_stored(*range(40 - kept, 40))
+
     def test_refuse_leaves_it_to_the_caller(self):
         outbox = self.outbox(policy="refuse")
         kept = self.fill(outbox, 40)

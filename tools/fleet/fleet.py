@@ -21,6 +21,10 @@ board's account:
     sensors.<device>.>                                  to the fleet's account, where the stream is
     $JS.API.DIRECT.GET.READINGS.sensors.<device>.>      likewise: what the stream holds of these
     $KV.presence.<device>                               likewise: the board's presence
+    $KV.config.<device>.reported.>                      likewise: its configuration, and
+    $JS.API.DIRECT.GET.KV_config.$KV.config.<device>.desired.>, ._all.desired.>
+                                                        what is wanted of it,
+    $KV.config.<device>.desired.>, ._all.desired.>      which the board may subscribe to
     devices.<device>.hello, .error                      for the fleet's account to subscribe to
     devices.<device>.>                                  commands, from the fleet's account to the
                                                         board
@@ -50,7 +54,9 @@ from tools.toolchain import ToolError
 
 STREAM = "READINGS"
 READINGS = "sensors.>"  # what it takes
-PRESENCE = "presence"  # a key-value bucket
+PRESENCE = "presence"  # key-value buckets
+CONFIG = "config"
+ALL = "_all"  # whose wishes are for all boards
 INBOX = "_INBOX.%s"  # of a device: where replies to it come
 _SERVICES = "$SRV.>"  # asks which services there are, and all of them answer
 _EVENTS = ("hello", "error")  # what a device tells on devices.<device>. by itself
@@ -347,16 +353,21 @@ def permissions(device):
         *[f"devices.{device}.{event}" for event in _EVENTS],
         _stored(device),
         _presence(device),
+        *_reported(device),
         inbox,
     ]
-    return {"publish": publish, "subscribe": [f"devices.{device}.>", _SERVICES, inbox]}
+    subscribe = [f"devices.{device}.>", _SERVICES, *_desired(device), inbox]
+    return {"publish": publish, "subscribe": subscribe}
 
 
 def _joined(account, fleet, device):
     """The account of a device, with what it shares with the fleet's."""
     fleet.share(account, f"sensors.{device}.>", "service")
     fleet.share(account, _stored(device), "service")
-    fleet.share(account, _presence(device), "service")
+    for subject in (_presence(device), *_reported(device)):
+        fleet.share(account, subject, "service")
+    for subject in _desired(device):
+        fleet.share(account, subject, "stream")
     account.share(fleet, f"devices.{device}.>", "service")
     account.share(fleet, _SERVICES, "service", many=True)
     for event in _EVENTS:
@@ -366,6 +377,17 @@ def _joined(account, fleet, device):
 
 def _presence(device):
     return f"$KV.{PRESENCE}.{device}"
+
+
+def _desired(device):
+    """Where it hears what is wanted of it."""
+    return [f"$KV.{CONFIG}.{whose}.desired.>" for whose in (device, ALL)]
+
+
+def _reported(device):
+    """Where it asks for that, and answers."""
+    asks = [f"$JS.API.DIRECT.GET.KV_{CONFIG}.{subject}" for subject in _desired(device)]
+    return [*asks, f"$KV.{CONFIG}.{device}.reported.>"]
 
 
 def _stored(device):
@@ -392,10 +414,10 @@ def _write(path, content, mode=0o600):
 
 
 def _check_device(name):
-    if not isinstance(name, str) or not _DEVICE.fullmatch(name):
+    if not isinstance(name, str) or not _DEVICE.fullmatch(name) or name == ALL:
         raise ToolError(
             f"{name!r} cannot be a device: 1 to 32 letters, digits, - and _, "
-            "since it becomes part of subjects"
+            f"since it becomes part of subjects; {ALL} stands for all of them"
         )
 
 

@@ -5,8 +5,9 @@ of what else their settings ask for.
 import nats.js.errors
 from nats.js.api import KeyValueConfig, StreamConfig
 
-from tools.fleet.fleet import PRESENCE, READINGS, STREAM
+from tools.fleet.fleet import CONFIG, PRESENCE, READINGS, STREAM
 
+_HISTORY = 8  # of a value in the configuration
 _MARKER_S = 3600  # for so long a watcher that was away sees that a board has gone
 
 
@@ -17,6 +18,8 @@ async def make(nc):
     for config in streams:
         await _unless_there(js.add_stream(config))
     await _unless_there(_make_presence(js))
+    config = KeyValueConfig(bucket=CONFIG, direct=True, history=_HISTORY)
+    await _unless_there(js.create_key_value(config))
 
 
 async def _make_presence(js):

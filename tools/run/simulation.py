@@ -22,7 +22,7 @@ from tools.toolchain import LIB, ROOT, ToolError, binary
 # words the client takes 0.64 of what it takes here (`make size`): 192 KB are about 123 KB there.
 # `python -m tools.run.heap` says what would do.
 HEAP = "192K"
-SOURCES_HEAP = "208K"  # of one that compiles its modules itself
+SOURCES_HEAP = "212K"  # of one that compiles its modules itself
 
 # With TLS and an identity there are two modules more, and for each signature three others are
 # loaded for the moment. (The buffers of TLS are not in this heap, here as on an ESP32; on a Pico
@@ -35,6 +35,7 @@ _FIRMWARE = ROOT / "firmware"
 _STOP_S = 3
 _SERVER_START_S = 20
 _TAIL_LINES = 12
+_RESET = 3  # exit code of a board that was reset, see firmware/boards/unix.py
 
 # Where the server listens. Not among the ports that systems give to outgoing connections (Linux:
 # from 32768 on): while the server is away one of its own boards could get its port, or even
@@ -86,9 +87,13 @@ class Child:
         """The exit code, or None while it runs."""
         return self._process.poll()
 
+    def output(self):
+        """All that it printed."""
+        return self._log.read_text(errors="replace")
+
     def tail(self):
         """The last lines that it printed."""
-        text = self._log.read_text(errors="replace")
+        text = self.output()
         return "\n".join(text.rstrip().splitlines()[-_TAIL_LINES:])
 
     def ask_to_stop(self):
@@ -200,6 +205,11 @@ class Board(Child):
         if self.ended != 0 or not self._asleep.exists():
             return None
         return int(self._asleep.read_text()) / 1000
+
+    @property
+    def was_reset(self):
+        """Whether it has ended to be started again, which is up to whoever simulates it."""
+        return self.ended == _RESET
 
     def start(self):
         self._asleep.unlink(missing_ok=True)

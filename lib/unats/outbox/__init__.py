@@ -151,6 +151,15 @@ class Outbox:
         return None if log is None else log.start
 
     @property
+    def policy(self):
+        """What is given up when there is no room: see above; may be set. ValueError."""
+        return self._spool.policy
+
+    @policy.setter
+    def policy(self, policy):
+        self._spool.set_policy(policy)
+
+    @property
     def last_error(self):
         """Why the last reading was refused, or None."""
         return self._sender.last_error

@@ -58,8 +58,6 @@ class Spool:
     """
 
     def __init__(self, buf, path, flash_size, policy, sync_ms, max_payload, copies):
-        if policy not in (OLDEST, NEWEST, REFUSE):
-            raise ValueError("policy: 'oldest', 'newest' or 'refuse'")
         if type(buf) is not bytearray or not 64 <= len(buf) <= _MAX_RING:
             raise ValueError("ring: a bytearray of 64 to %d bytes" % _MAX_RING)
         check("max_payload", max_payload, 1)
@@ -80,7 +78,7 @@ class Spool:
         self._checked = [None] * _SUBJECTS  # ... and put in
         self._next = 0  # where in it the next one goes
         self._text = bytearray(_MAX_SUBJECT)
-        self._policy = policy
+        self.set_policy(policy)
         self._copies = copies
         self.sync_ms = sync_ms
         self._sync_at = None  # the deadline for the reading that is the oldest one only in RAM,
@@ -100,6 +98,11 @@ class Spool:
         from .flashlog import FlashLog
 
         return FlashLog(path, flash_size)
+
+    def set_policy(self, policy):
+        if policy not in (OLDEST, NEWEST, REFUSE):
+            raise ValueError("policy: 'oldest', 'newest' or 'refuse'")
+        self.policy = policy
 
     def __len__(self):
         n = self.ring.count
@@ -162,9 +165,9 @@ class Spool:
         """The ring is full: make room as the policy says; return where, or -1."""
         at = -1
         while at < 0:
-            if not self._spill(self._policy == OLDEST):
-                if self._policy != OLDEST:
-                    self._give_up(self._policy == NEWEST)
+            if not self._spill(self.policy == OLDEST):
+                if self.policy != OLDEST:
+                    self._give_up(self.policy == NEWEST)
                     return -1
                 self._drop_first()
             at = self.ring.place(need)
@@ -217,7 +220,7 @@ class Spool:
         if log is None or not log.limit:
             return False
         if not self._copies:
-            return self._spill(self._policy == OLDEST)
+            return self._spill(self.policy == OLDEST)
         before = len(log.copies)
         if before >= _COPIES:
             ring.fresh = ring.count  # put them together

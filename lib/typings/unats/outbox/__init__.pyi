@@ -14,6 +14,7 @@ _C = TypeVar("_C", bound=Client)
 
 class Outbox(Generic[_C]):
     acknowledged: bool
+    policy: Literal["oldest", "newest", "refuse"]
     stats: Stats
     @property
     def last_error(self) -> Exception | None: ...
