@@ -29,6 +29,7 @@ and lost.
 import gc
 import json
 import sys
+from io import StringIO
 
 from micropython import const
 
@@ -115,6 +116,7 @@ class App:
         self._payload = unats.Payload(_PAYLOAD_SIZE)
         # While what knows it is loaded anyway:
         self.version = getattr(unats, "__version__", "unknown")
+        self.log = None  # logs.Logs.log: where what is said goes, too
         self.parts = None  # parts.Parts: what else the settings ask for
         self._fault = Caught()
         self._failing = None  # the error of the last turn, if that failed,
@@ -207,8 +209,7 @@ class App:
             self._failing_since = self._clock.ticks_ms()
         self._failing = error
         with self._fault:  # with the heap full even telling it can fail
-            self.say("error in the loop:")
-            sys.print_exception(error)
+            self.tell("error in the loop:", error)
         self._clock.sleep_ms(_TURN_MS)
 
     def on_event(self, client, event, detail):
@@ -218,9 +219,9 @@ class App:
             self._announce = True
         elif event == "disconnected":
             self.disconnected = reason(detail)
-            self.say("disconnected: " + self.disconnected)
+            self.say("disconnected: " + self.disconnected, "warning")
         elif event == "error":
-            self.say("client: " + reason(detail))
+            self.say("client: " + reason(detail), "warning")
 
     # Network
 
@@ -238,7 +239,7 @@ class App:
         up = self.board.network_up()
         if up is not self._network:
             self._network = up
-            self.say("network is up" if up else "network is away")
+            self.say("network is up" if up else "network is away", "info" if up else "warning")
         if self.client.connected:
             return True
         if up:
@@ -263,7 +264,7 @@ class App:
         try:
             self.client.connect(wait=False)
         except OSError as e:
-            self.say("cannot connect: " + reason(e))
+            self.say("cannot connect: " + reason(e), "warning")
 
     def _wait(self):
         """Milliseconds until the next readings, at most a turn's length."""
@@ -351,7 +352,7 @@ class App:
         if text == self._refusal_told:
             return
         self._refusal_told = text
-        self.say("readings are not accepted: " + text)
+        self.say("readings are not accepted: " + text, "error")
         report = {"outbox": text, "waiting": len(self.outbox)}
         self.client.publish(self._subject("error"), json.dumps(report))
 
@@ -389,7 +390,7 @@ class App:
             return
         channel.failing = True
         text = reason(error)
-        self.say("sensor %s: %s" % (channel.kind, text))
+        self.say("sensor %s: %s" % (channel.kind, text), "error")
         report = {"sensor": channel.kind, "error": text, "errors": channel.errors}
         self.client.publish(self._subject("error"), json.dumps(report))
 
@@ -423,8 +424,7 @@ class App:
             return
         self.faults += 1
         with self._refused_command:  # with the heap full even telling it can fail
-            self.say("a command failed:")
-            sys.print_exception(error)
+            self.tell("a command failed:", error)
             msg.respond("error: " + reason(error))
 
     def _switch(self, msg, command):
@@ -507,9 +507,17 @@ class App:
         """Print what the board is, and why it started."""
         self.say("is a %s, last reset: %s" % (self.board.name, self.board.reset_cause()))
 
-    def say(self, text):
-        """Print a line for whoever watches the prompt."""
+    def say(self, text, level="info"):
+        """Print a line for whoever watches the prompt, and those who read the logs."""
         print("[%5d s] %s: %s" % (self.board.uptime(), self.device, text))
+        if self.log is not None:
+            self.log(level, text)
+
+    def tell(self, text, error):
+        """Say what has failed, with the traceback."""
+        trace = StringIO()
+        sys.print_exception(error, trace)
+        self.say(text + "\n" + trace.getvalue().rstrip(), "error")
 
 
 def command_of(msg):

@@ -34,6 +34,8 @@ class Settings:
         self.service = values.get("service", True)
         self.presence_s = int(values.get("presence_s", 0))
         self.config = values.get("config", False)
+        self.logs = values.get("logs", False)
+        self.log_level = values.get("log_level", "info")
         self.off = [field[8:] for field in values if field[:8] == "sensors." and not values[field]]
         self.outbox = values.get("outbox", "none")
         self.outbox_policy = values.get("outbox_policy", "oldest")

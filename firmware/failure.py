@@ -1,15 +1,16 @@
 """What ended the application, kept over the reset until it has been told in a `hello`; and for how
 many times in a row, until the application has run well for five minutes.
 
-In the file PATH: how many times in a row it happened, and the last one's kind and text, of at most
-120 characters. What may be a secret of the settings is left out. Where the file cannot be written
-nothing is kept, and the board waits for a minute each time.
+In the file PATH: how many times in a row it happened, the last one's kind and text, of at most 120
+characters, and where it came from. What may be a secret of the settings is left out. Where the
+file cannot be written nothing is kept, and the board waits for a minute each time.
 
 Loaded when something has failed, and when there is something to be told.
 """
 
 import json
 import os
+import sys
 
 from micropython import const
 
@@ -19,6 +20,7 @@ _FIRST_WAIT_S = const(5)  # doubles each time
 _LONGEST_WAIT_S = const(300)
 _UNKNOWN_WAIT_S = const(60)
 _LONGEST_TEXT = const(120)
+_LONGEST_TRACE = const(6)  # lines
 _LONGEST_WORD = const(40)  # a seed or a key has more
 _NOT_TOLD = "(left out: it may hold a secret)"
 
@@ -29,7 +31,7 @@ def keep(error):
     count += 1
     try:
         with open(PATH, "w") as file:
-            file.write("%d\n%s" % (count, text_of(error)))
+            file.write("%d\n%s\n%s" % (count, text_of(error), _traceback_of(error)))
     except OSError as e:
         print("the failure is not kept: flash takes nothing:", e)
         return _UNKNOWN_WAIT_S
@@ -63,10 +65,32 @@ def forget():
 def text_of(error):
     """Return kind and text of an exception, without secrets and not too long."""
     kind = type(error).__name__
-    text = " ".join(str(error).split())
-    if _may_hold_secret(text):
-        text = _NOT_TOLD
+    text = without_secrets(" ".join(str(error).split()))
     return (kind + ": " + text if text else kind)[:_LONGEST_TEXT]
+
+
+def without_secrets(text):
+    """Return the text, or if it may hold a secret, that it was left out."""
+    return _NOT_TOLD if _may_hold_secret(text) else text
+
+
+def traceback():
+    """Return the traceback of what is kept, or an empty str."""
+    try:
+        with open(PATH) as file:
+            return file.read().split("\n", 2)[2]
+    except (OSError, IndexError, UnicodeError):
+        return ""
+
+
+def _traceback_of(error):
+    """Return where an exception came from, a line for each file, and what it is at the end."""
+    from io import StringIO
+
+    text = StringIO()
+    sys.print_exception(error, text)
+    lines = [line for line in text.getvalue().split("\n") if line.startswith("  File ")]
+    return "\n".join(lines[-_LONGEST_TRACE:] + [text_of(error)])
 
 
 def _read():
@@ -74,7 +98,7 @@ def _read():
     try:
         with open(PATH) as file:
             count, text = file.read(_LONGEST_TEXT + 16).split("\n", 1)
-        return max(int(count), 0), text[:_LONGEST_TEXT]
+        return max(int(count), 0), text.split("\n", 1)[0][:_LONGEST_TEXT]
     except (OSError, ValueError):
         return 0, None
 

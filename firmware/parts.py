@@ -49,7 +49,7 @@ class Parts:
             self._app.say("%s takes %d bytes of heap" % (name, taken))
         else:  # the readings go on without it
             self._app.faults += 1
-            self._app.say("%s is left out: %s" % (name, reason(self._fault.error)))
+            self._app.say("%s is left out: %s" % (name, reason(self._fault.error)), "error")
 
     def turn(self):
         """Let each have its turn."""
@@ -67,8 +67,7 @@ class Parts:
         name, text = type(part).__name__, reason(error)
         if self._told.get(name) != text:
             self._told[name] = text
-            self._app.say("%s: %s" % (name, text))
-            sys.print_exception(error)
+            self._app.tell(name + " failed:", error)
 
     def busy(self):
         """Say whether one of them is."""
@@ -112,6 +111,9 @@ class Parts:
 def of(app, config):
     """The parts that these settings ask for."""
     parts = Parts(app)
+    if config.logs:  # first, to hear of the others
+        outbox = app.outbox if config.logs == "outbox" else None
+        parts.add("logs", lambda module: module.Logs(app, config.log_level, outbox))
     if config.presence_s:
         parts.add("presence", lambda module: module.Presence(app, config.presence_s))
     if config.config:

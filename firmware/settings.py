@@ -31,6 +31,11 @@
                        and set from afar (needs JetStream, see twin.py)
     sensors.<kind>     false: this sensor is not read               default: true
 
+    logs               true: what the board says is published;      default: false
+                       "outbox": through that (see logs.py)
+    log_level          from which level on: "debug" "info"          default: "info"
+                       "warning" "error" "critical"
+
     outbox             how readings are kept until the server has them  default: "none"
                        "none": until sent, on any server; "stream": until a JetStream stream has
                        acknowledged them; "off": not at all
@@ -79,6 +84,8 @@ _FIELDS = (
     "service",
     "presence_s",
     "config",
+    "logs",
+    "log_level",
     "outbox",
     "stream",
     "outbox_policy",
@@ -91,6 +98,7 @@ _FIELDS = (
 
 _SECURITY = ("creds", "nkey", "ca", "cert", "key", "tls_first", "ntp", "inbox")
 _OUTBOXES = ("none", "stream", "off")
+_LEVELS = ("debug", "info", "warning", "error", "critical")
 _NO_BOOL = "must be true or false, without quotes"
 
 
@@ -195,6 +203,7 @@ def check(values, needs_wifi=True, knows_files=False):
     for field in ("led_active_low", "watchdog", "service", "config", "tls_first"):
         if not isinstance(values.get(field, True), bool):
             wrong(field, _NO_BOOL)
+    _check_logs(values, wrong)
     _check_outbox(values, wrong)
     _check_sleep(values, wrong)
     return mistakes
@@ -316,6 +325,15 @@ def _bytes(values, field, low, high):
     return None
 
 
+def _check_logs(values, wrong):
+    if values.get("logs", False) not in (True, False, "outbox"):
+        wrong("logs", 'must be true, false or "outbox"')
+    elif values.get("logs") == "outbox" and values.get("outbox") == "off":
+        wrong("logs", 'cannot be "outbox" without one: give true, or another outbox')
+    if values.get("log_level", "info") not in _LEVELS:
+        wrong("log_level", "must be one of " + ", ".join(_LEVELS))
+
+
 def _check_outbox(values, wrong):
     if values.get("outbox", "none") not in _OUTBOXES:
         wrong("outbox", 'must be "none", "stream" or "off", in quotes')
@@ -332,9 +350,10 @@ def _check_outbox(values, wrong):
     if values.get("outbox_flash") != 0 or isinstance(values["outbox_flash"], bool):
         wrong("outbox_flash", _bytes(values, "outbox_flash", 8192, 16777216))
     wrong("sync_s", _seconds(values, "sync_s", 1, 86400))
-    for field in ("outbox_policy", "outbox_ram", "outbox_flash", "sync_s"):
-        if field in values and values.get("outbox") == "off":
-            wrong(field, 'has no effect with outbox "off": leave one of them out')
+    if values.get("outbox") == "off":
+        for field in ("outbox_policy", "outbox_ram", "outbox_flash", "sync_s"):
+            if field in values:
+                wrong(field, 'has no effect with outbox "off": leave one of them out')
 
 
 def _check_sleep(values, wrong):

@@ -28,7 +28,7 @@ from unats.jetstream import JetStream
 
 LIVE = ("period_s", "outbox_policy", "log_level")
 FIELDS = LIVE + (
-    "server", "stream", "outbox", "sync_s", "sleep_s", "awake_s", "presence_s", "service",
+    "server", "stream", "outbox", "sync_s", "sleep_s", "awake_s", "presence_s", "service", "logs",
 )  # fmt: skip
 
 _STREAM = "KV_config"
@@ -232,12 +232,12 @@ class Twin(Part):
         state.setdefault("changed", {}).update(revisions)
         state["starts"] = 0
         kept.save(overlay.PATH, state)
-        self._app.say("set from afar: " + ", ".join(revisions))
         self._trial_until = self._client.deadline(_TRIAL_MS)
         if all(_is_live(field) for field in revisions):
             self._put_in_force(values, Settings)
         else:
             self._restart_at = self._client.deadline(0)
+        self._app.say("set from afar: " + ", ".join(revisions))
 
     def _put_in_force(self, values, Settings):
         merged = dict(values)

@@ -65,7 +65,7 @@ class Wake:
         error = self._fault.error
         if error is not None:
             with self._fault:  # with the heap full even telling it can fail
-                self._app.say("this wake failed: %r" % error)
+                self._app.say("this wake failed: %r" % error, "error")
 
     def _read(self):
         self._board.network_up()  # joining goes on while the sensors are read

@@ -75,7 +75,7 @@ def made():
         from ntp import Ntp
 
         app.time = Ntp(board, utime, config.ntp, app.say, resolver_for(board))
-    if config.presence_s or config.config:
+    if config.presence_s or config.config or config.logs:
         import parts
 
         gc.collect()
@@ -184,6 +184,8 @@ def outbox_for(client, device, config):
 
     options = {"ack": config.outbox, "sync_ms": config.sync_ms, "flash_size": config.outbox_flash}
     options["policy"] = config.outbox_policy
+    if config.logs == "outbox":
+        options["max_payload"] = 620  # logs.LINE, and what is lost
     if config.stream is not None:
         options["stream"] = config.stream
     ring = bytearray(config.outbox_ram)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+import time
 
 import nats.errors
 import nats.js.errors
@@ -56,6 +57,8 @@ class Home:
         if "sleep_s" not in settings:
             fields["period_s"] = 0.5
         fields.update(settings)
+        if fields["outbox"] != "stream":
+            del fields["stream"]
         self.boards.append(Board(name, flash, fields.pop("server"), heap, code, **fields))
         return self.boards[-1]
 
@@ -250,3 +253,61 @@ def test_a_board_that_sleeps_asks_before_it_does(home, peer, config):
     home.board(config=True, sleep_s=600, awake_s=20)
     eventually(lambda: home.boards[0].asleep_s == 300)
     assert config.applied("sleep_s", revision)["value"] == 300
+
+
+# Logs
+
+
+def again(home):
+    """A Peer for a server that was started again."""
+    return Peer(home.server.url, **home.secured.observer())
+
+
+def test_logs_are_heard_and_what_was_said_before_a_reset_comes_after_it(home, peer):
+    heard = peer.subscribe("logs.b.>")
+    board = home.board(logs=True, outbox="none")
+    message = heard.get(timeout=PATIENCE_S)
+    while json.loads(message.data)["msg"] != "connected":
+        message = heard.get(timeout=PATIENCE_S)
+    home.server.kill()
+    eventually((board.folder / "logs.txt").exists)
+    board.kill()
+    home.server.again()
+    with again(home) as other:
+        heard = other.subscribe("logs.b.warning")
+        home.board(logs=True, outbox="none")
+        line = json.loads(heard.get(timeout=PATIENCE_S).data)
+    assert line["msg"].startswith("disconnected: ") and line["boot"] == 1
+
+
+def logged(peer, level):
+    """The messages of a level that the stream has."""
+    js = peer.nc.jetstream()
+    subject = f"logs.b.{level}"
+    info = peer.run(js.stream_info("READINGS", subjects_filter="logs.>"))
+    seqs = range(1, info.state.last_seq + 1 if info.state.subjects else 1)
+    messages = [peer.run(js.get_msg("READINGS", seq)) for seq in seqs]
+    return [json.loads(m.data) for m in messages if m.subject == subject]
+
+
+def test_through_the_outbox_they_outlast_an_outage_and_a_power_cut(home, peer):
+    board = home.board(logs="outbox", sync_s=1)
+    eventually(lambda: "connected" in [line["msg"] for line in logged(peer, "info")])
+    home.server.kill()
+    eventually(lambda: "disconnected" in board.output())
+    time.sleep(2)  # more than sync_s
+    board.kill()
+    home.server.again()
+    home.board(logs="outbox", sync_s=1)
+    with again(home) as other:
+        told = eventually(lambda: logged(other, "warning"))
+    assert told[0]["boot"] == 1 and told[0]["msg"].startswith("disconnected: ")
+    assert len([line for line in told if line["boot"] == 1]) == len({line["msg"] for line in told})
+
+
+def test_their_level_is_changed_from_afar(home, peer, config):
+    heard = peer.subscribe("logs.b.info")
+    home.board(logs=True, log_level="error", config=True)
+    revision = config.want("log_level", "info")
+    assert config.applied("log_level", revision)["value"] == "info"
+    assert "log_level" in json.loads(heard.get(timeout=PATIENCE_S).data)["msg"]

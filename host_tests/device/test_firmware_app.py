@@ -17,6 +17,7 @@ from firmware_fakes import (
     FakeClock,
     FakeOutbox,
     FakeSensor,
+    Said,
     Scratch,
 )
 from sensors import of
@@ -35,8 +36,7 @@ class AppTest(unittest.TestCase):
         sensors = of(self.board) if sensors is None else sensors
         self.outbox = FakeOutbox(self.client) if outbox is True else outbox
         self.app = App(self.client, self.clock, self.board, "dev", PERIOD_MS, sensors, self.outbox)
-        self.said = []
-        self.app.say = self.said.append
+        self.said = self.app.say = Said()
         self.client.app = self.app
         self.app.start()
 
@@ -505,7 +505,7 @@ class Faults(AppTest):
         self.assertTrue(len(self.client.texts("sensors.dev.temp")) >= 3)
 
     def test_a_failure_that_cannot_even_be_told_does_not_end_the_loop(self):
-        def say(text):
+        def say(text, level=None):
             raise MemoryError
 
         self.run_for(600)

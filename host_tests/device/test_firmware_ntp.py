@@ -6,7 +6,7 @@ import unittest
 
 import unats
 from app import App
-from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeOutbox
+from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeOutbox, Said
 from ntp import Ntp
 from sensors import of
 from wake import Wake
@@ -67,8 +67,7 @@ class NtpTest(unittest.TestCase):
         self.app = App(
             self.client, self.clock, self.board, "dev", PERIOD_MS, of(self.board), self.outbox
         )
-        self.said = []
-        self.app.say = self.said.append
+        self.said = self.app.say = Said()
         self.client.app = self.app
         self.app.time = Ntp(self.board, self.clock, "10.0.0.1", self.app.say)
         self.app.start()

@@ -4,7 +4,7 @@ import json
 import unittest
 
 from app import App
-from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeSensor
+from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeSensor, Said
 from parts import Parts
 from presence import Presence
 from unats.errors import Error
@@ -42,8 +42,7 @@ class Told(unittest.TestCase):
             self.client, self.clock, self.board, "dev", PERIOD_MS, [("a", FakeSensor(1))]
         )
         self.client.app = self.app
-        self.said = []
-        self.app.say = self.said.append
+        self.said = self.app.say = Said()
         self.presence = Presence(self.app, EVERY_S)
         self.js = self.presence._js = FakeJetStream()
         self.app.parts = Parts(self.app)
@@ -141,7 +140,9 @@ class Told(unittest.TestCase):
         self.run_for(3 * PERIOD_MS - 100)
         self.app.parts.leave("stopped")
         self.assertEqual(len(self.client.texts("sensors.dev.a")), 3)
-        self.assertEqual(self.said.count("Presence: MemoryError: no room"), 1)
+        self.assertEqual(
+            len([text for text in self.said if text.startswith("Presence failed")]), 1
+        )
         self.assertTrue(self.app.faults > 0 and self.board.longest_hunger_ms <= 250)
 
     def test_a_part_without_room_is_left_out_and_the_readings_go_on(self):

@@ -210,7 +210,7 @@ class SlowApp(App):
         self.world.sleep_ms(SIGNATURE_MS)
         return b""
 
-    def say(self, text):
+    def say(self, text, level="info"):
         pass
 
 

@@ -16,6 +16,7 @@ from firmware_fakes import (
     FakeClock,
     FakeOutbox,
     FakeSensor,
+    Said,
     Scratch,
 )
 from parts import Parts
@@ -105,8 +106,7 @@ class TwinTest(unittest.TestCase):
         self.outbox = FakeOutbox(self.client)
         self.app = App(self.client, self.clock, self.board, "dev", PERIOD_MS, sensors, self.outbox)
         self.client.app = self.app
-        self.said = []
-        self.app.say = self.said.append
+        self.said = self.app.say = Said()
         self.app.parts = Parts(self.app)
         found = overlay.values(self.file, self.check)
         self.app.parts.add("twin", lambda module: Twin(self.app, self.settings))

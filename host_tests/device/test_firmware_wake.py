@@ -6,7 +6,15 @@ import json
 import unittest
 
 from app import App
-from firmware_fakes import PERIOD_MS, FakeBoard, FakeClient, FakeClock, FakeOutbox, FakeSensor
+from firmware_fakes import (
+    PERIOD_MS,
+    FakeBoard,
+    FakeClient,
+    FakeClock,
+    FakeOutbox,
+    FakeSensor,
+    Said,
+)
 from wake import Wake
 
 SLEEP_MS = 60000
@@ -32,11 +40,11 @@ class WakeTest(unittest.TestCase):
         self.outbox = FakeOutbox(self.client)
         self.sensors = [("a", FakeSensor(7)), ("rssi", FakeSensor(None))]
         self.sensors[1][1].read = self.board.rssi
-        self.said = []
+        self.said = Said()
 
     def wake(self, failure=None):
         app = App(self.client, self.clock, self.board, "dev", PERIOD_MS, self.sensors, self.outbox)
-        app.say = self.said.append
+        app.say = self.said
         app.failure = failure
         self.client.app = app
         Wake(app, self.clock, SLEEP_MS, AWAKE_MS).run()

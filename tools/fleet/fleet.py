@@ -18,8 +18,9 @@ could have the server answer (the stream's acknowledgement, a stored message) to
 past all permissions. Answers across accounts come to the account of whoever asked. What leaves a
 board's account:
 
-    sensors.<device>.>                                  to the fleet's account, where the stream is
-    $JS.API.DIRECT.GET.READINGS.sensors.<device>.>      likewise: what the stream holds of these
+    sensors.<device>.>, logs.<device>.>                 to the fleet's account, where the stream is
+    $JS.API.DIRECT.GET.READINGS.sensors.<device>.>, .logs.<device>.>
+                                                        likewise: what the stream holds of these
     $KV.presence.<device>                               likewise: the board's presence
     $KV.config.<device>.reported.>                      likewise: its configuration, and
     $JS.API.DIRECT.GET.KV_config.$KV.config.<device>.desired.>, ._all.desired.>
@@ -53,7 +54,8 @@ from tools.fleet import nats_jwt
 from tools.toolchain import ToolError
 
 STREAM = "READINGS"
-READINGS = "sensors.>"  # what it takes
+READINGS = "sensors.>"  # what it takes,
+LOGS = "logs.>"  # ... too
 PRESENCE = "presence"  # key-value buckets
 CONFIG = "config"
 ALL = "_all"  # whose wishes are for all boards
@@ -349,9 +351,8 @@ def permissions(device):
     """What a device's user may do in its account: subjects to publish, and to subscribe to."""
     inbox = INBOX % device + ".>"
     publish = [
-        f"sensors.{device}.>",
+        *_kept(device),
         *[f"devices.{device}.{event}" for event in _EVENTS],
-        _stored(device),
         _presence(device),
         *_reported(device),
         inbox,
@@ -362,9 +363,7 @@ def permissions(device):
 
 def _joined(account, fleet, device):
     """The account of a device, with what it shares with the fleet's."""
-    fleet.share(account, f"sensors.{device}.>", "service")
-    fleet.share(account, _stored(device), "service")
-    for subject in (_presence(device), *_reported(device)):
+    for subject in (*_kept(device), _presence(device), *_reported(device)):
         fleet.share(account, subject, "service")
     for subject in _desired(device):
         fleet.share(account, subject, "stream")
@@ -390,8 +389,10 @@ def _reported(device):
     return [*asks, f"$KV.{CONFIG}.{device}.reported.>"]
 
 
-def _stored(device):
-    return f"$JS.API.DIRECT.GET.{STREAM}.sensors.{device}.>"
+def _kept(device):
+    """What goes into the stream, and where it asks what that holds of it."""
+    kept = [f"sensors.{device}.>", f"logs.{device}.>"]
+    return [*kept, *[f"$JS.API.DIRECT.GET.{STREAM}.{subject}" for subject in kept]]
 
 
 def _write(path, content, mode=0o600):

@@ -1,11 +1,11 @@
-"""What the boards of a fleet need on their server: the stream of their readings, and the buckets
-of what else their settings ask for.
+"""What the boards of a fleet need on their server: the stream of their readings and logs, and the
+buckets of what else their settings ask for.
 """
 
 import nats.js.errors
 from nats.js.api import KeyValueConfig, StreamConfig
 
-from tools.fleet.fleet import CONFIG, PRESENCE, READINGS, STREAM
+from tools.fleet.fleet import CONFIG, LOGS, PRESENCE, READINGS, STREAM
 
 _HISTORY = 8  # of a value in the configuration
 _MARKER_S = 3600  # for so long a watcher that was away sees that a board has gone
@@ -14,9 +14,9 @@ _MARKER_S = 3600  # for so long a watcher that was away sees that a board has go
 async def make(nc):
     """See to it that all of it is there; what is there already stays as it is."""
     js = nc.jetstream()
-    streams = (StreamConfig(name=STREAM, subjects=[READINGS], allow_direct=True),)
-    for config in streams:
-        await _unless_there(js.add_stream(config))
+    config = StreamConfig(name=STREAM, subjects=[READINGS, LOGS], allow_direct=True)
+    if not await _unless_there(js.add_stream(config)):
+        await _add_logs(js)
     await _unless_there(_make_presence(js))
     config = KeyValueConfig(bucket=CONFIG, direct=True, history=_HISTORY)
     await _unless_there(js.create_key_value(config))
@@ -30,9 +30,19 @@ async def _make_presence(js):
         await js.create_key_value(config.evolve(limit_marker_ttl=None))
 
 
+async def _add_logs(js):
+    """Have the stream that is there already take logs, too."""
+    config = (await js.stream_info(STREAM)).config
+    if LOGS not in config.subjects:
+        await js.update_stream(config.evolve(subjects=[*config.subjects, LOGS]))
+
+
 async def _unless_there(making):
+    """False: it is there, and is not like that."""
     try:
         await making
     except nats.js.errors.BadRequestError as error:
-        if error.err_code != 10058:  # it is, and is not like that
+        if error.err_code != 10058:
             raise
+        return False
+    return True

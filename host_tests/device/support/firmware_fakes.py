@@ -18,7 +18,7 @@ PERIOD_MS = 1000
 if not hasattr(os, "getenv"):  # MicroPython without an operating system
     os.getenv = lambda name: None
 if not hasattr(sys, "print_exception"):  # MicroPython's
-    sys.print_exception = lambda error, file=None: print(repr(error))
+    sys.print_exception = lambda error, file=None: print(repr(error), file=file)
 
 
 def chip_module(name, modules):
@@ -54,6 +54,18 @@ class Scratch:
             os.remove(name)
         os.chdir(self._back)
         os.rmdir(self.path)
+
+
+class Said(list):
+    """What an application says, instead of printing it; `levels` has the level of each."""
+
+    def __init__(self):
+        super().__init__()
+        self.levels = []
+
+    def __call__(self, text, level="info"):
+        self.append(text)
+        self.levels.append(level)
 
 
 class FakeClock:
