@@ -40,6 +40,7 @@ _TURN_MS = const(250)  # longest time in one turn
 _START_AGAIN_MS = const(10000)
 _WELL_MS = const(300000)
 _GIVE_UP_MS = const(5000)  # with the longest turn less than any watchdog has
+_STARVED = const(5)  # attempts to connect
 _PAYLOAD_SIZE = const(96)
 _COMMAND_SIZE = const(64)  # bytes; nothing longer is one
 
@@ -124,6 +125,7 @@ class App:
         self._refused_command = Caught()
         self._refusal = None  # the outbox's last_error that was looked at,
         self._refusal_told = None  # ... and the text that was told
+        self._starved = 0  # attempts to connect that found no memory
         self._network = None
         self._announce = False
         self.due = None  # no readings yet
@@ -151,7 +153,12 @@ class App:
             print("not all is stopped:", self._fault.error)
 
     def hopeless(self):
-        """Say whether turns have done nothing but fail for some seconds."""
+        """Say whether turns have done nothing but fail for some seconds, or no connection has
+        found memory for a while: after a reset it is not in pieces.
+        """
+        if self._starved >= _STARVED:
+            self._failing = MemoryError("no room for a connection")
+            return True
         if self._failing is None:
             return False
         now = self._clock.ticks_ms()
@@ -216,12 +223,14 @@ class App:
         """Take note of what the client tells; what follows from it is done in the loop."""
         if event == "connected" or event == "reconnected":
             self.connections += 1
+            self._starved = 0
             self._announce = True
         elif event == "disconnected":
             self.disconnected = reason(detail)
             self.say("disconnected: " + self.disconnected, "warning")
         elif event == "error":
             self.say("client: " + reason(detail), "warning")
+            self._starved += str(detail) == "out of memory"
 
     # Network
 

@@ -36,6 +36,8 @@ class Settings:
         self.config = values.get("config", False)
         self.logs = values.get("logs", False)
         self.log_level = values.get("log_level", "info")
+        self.update_key = values.get("update_key")
+        self.update_domain = values.get("update_domain")
         self.off = [field[8:] for field in values if field[:8] == "sensors." and not values[field]]
         self.outbox = values.get("outbox", "none")
         self.outbox_policy = values.get("outbox_policy", "oldest")

@@ -10,9 +10,15 @@ runs on a real board and on the simulated one.
 """
 
 import gc
+import os
 import sys
 
 import utime
+
+# An update starts in its folder, see boot.py; settings and readings are not in there.
+_home = os.getcwd().rsplit("/update-", 1)
+if len(_home) == 2:
+    os.chdir(_home[0] or "/")
 
 _WAIT_S = 60  # if it cannot even be looked into what happened
 _RESET = 3  # exit code where there is nothing to be reset

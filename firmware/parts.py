@@ -38,11 +38,15 @@ class Parts:
         self._told = {}  # how they failed last
 
     def add(self, name, make):
-        """Load the module, have make(module) give the part, and print what that takes of heap."""
+        """Load the module, have make(module) give the part, and print what that takes of heap.
+        Return the part, or None.
+        """
         board = self._app.board
         before = board.heap_used()
+        part = None
         with self._fault:
-            self._parts.append(make(__import__(name)))
+            part = make(__import__(name))
+            self._parts.append(part)
         watchdog.feed()
         if self._fault.error is None:
             taken = board.heap_used() - before
@@ -50,6 +54,7 @@ class Parts:
         else:  # the readings go on without it
             self._app.faults += 1
             self._app.say("%s is left out: %s" % (name, reason(self._fault.error)), "error")
+        return part
 
     def turn(self):
         """Let each have its turn."""
@@ -117,7 +122,11 @@ def of(app, config):
     if config.presence_s:
         parts.add("presence", lambda module: module.Presence(app, config.presence_s))
     if config.config:
-        parts.add("twin", lambda module: module.Twin(app, lambda: settings(app.board.needs_wifi)))
+        twin = parts.add(
+            "twin", lambda module: module.Twin(app, lambda: settings(app.board.needs_wifi))
+        )
+        if config.update_key is not None and twin is not None:
+            parts.add("update", lambda module: module.Update(app, twin, config))
     return parts
 
 

@@ -31,6 +31,9 @@
                        and set from afar (needs JetStream, see twin.py)
     sensors.<kind>     false: this sensor is not read               default: true
 
+    update_key         public NKey of whoever signs updates,        default: no updates
+                       "U..." (needs config, see update.py)
+    update_domain      JetStream's domain with the updates          default: none
     logs               true: what the board says is published;      default: false
                        "outbox": through that (see logs.py)
     log_level          from which level on: "debug" "info"          default: "info"
@@ -60,6 +63,7 @@ refused here: on the computer that would write it to a board, and on the board.
 """
 
 import json
+import sys
 
 _FIELDS = (
     "server",
@@ -84,6 +88,8 @@ _FIELDS = (
     "service",
     "presence_s",
     "config",
+    "update_key",
+    "update_domain",
     "logs",
     "log_level",
     "outbox",
@@ -198,12 +204,11 @@ def check(values, needs_wifi=True, knows_files=False):
     _check_wifi(values, needs_wifi, wrong)
     wrong("device", _device(values))
     wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
-    wrong("presence_s", _seconds(values, "presence_s", 5, 3600))
     wrong("led_pin", _pin(values))
     for field in ("led_active_low", "watchdog", "service", "config", "tls_first"):
         if not isinstance(values.get(field, True), bool):
             wrong(field, _NO_BOOL)
-    _check_logs(values, wrong)
+    _check_fleet(values, wrong)
     _check_outbox(values, wrong)
     _check_sleep(values, wrong)
     return mistakes
@@ -325,7 +330,31 @@ def _bytes(values, field, low, high):
     return None
 
 
-def _check_logs(values, wrong):
+def _update_key(values):
+    loaded = set(sys.modules)
+    from unats.auth.nkey import public_bytes
+
+    for name in ("unats.auth.nkey", "unats.auth"):
+        if name not in loaded:
+            del sys.modules[name]
+    try:
+        public_bytes(values["update_key"])
+    except ValueError as mistake:
+        return str(mistake)
+    if values.get("config") is not True:
+        return "has no effect without config: add that, or leave it out"
+    return None
+
+
+def _check_fleet(values, wrong):
+    wrong("presence_s", _seconds(values, "presence_s", 5, 3600))
+    if "update_domain" in values:
+        text = text_in(values, "update_domain")
+        if not text and "update_key" not in values:
+            text = "has no effect without update_key: add that, or leave it out"
+        wrong("update_domain", text)
+    if "update_key" in values:
+        wrong("update_key", text_in(values, "update_key") or _update_key(values))
     if values.get("logs", False) not in (True, False, "outbox"):
         wrong("logs", 'must be true, false or "outbox"')
     elif values.get("logs") == "outbox" and values.get("outbox") == "off":

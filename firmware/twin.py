@@ -45,7 +45,7 @@ class Twin(Part):
 
     settings() returns those of the file, a dict; a function that gives the mistakes in such; and
     `Settings`. takers: of fields that are no settings, {field: take(value, revision)}, which is
-    called with what is wanted, None and 0 for nothing, and calls `tell` in its turn.
+    called with what is wanted, None and 0 for nothing, again and again, and calls `tell`.
     """
 
     def __init__(self, app, settings):
@@ -56,6 +56,7 @@ class Twin(Part):
         self._last = self._js.last  # now, while there is the most room to load it
         self._state = kept.load(overlay.PATH)
         self.takers = {}
+        self.acknowledged = False  # any report was
         self._prefixes = tuple("$KV.config.%s.desired." % n for n in (app.device, "_all"))
         self._wanted = {}  # field: [the board's own, that of all], each None or (value, revision)
         self._to_ask = []  # (whose, field)
@@ -104,7 +105,7 @@ class Twin(Part):
         """Say whether there is something to be asked or told still."""
         return bool(
             self._connection != self._app.connections or self._to_ask or self._asking
-            or self._changed or self._to_tell or self._restart_at
+            or self._changed or self._to_tell or self._telling or self._restart_at
         )  # fmt: skip
 
     # What is wanted
@@ -167,6 +168,10 @@ class Twin(Part):
 
     # What becomes of it
 
+    def look_again(self):
+        """Have the takers be told once more what is wanted."""
+        self._changed = True
+
     def _look(self):
         """Apply what is wanted, and tell what came of it."""
         over = self._state.get("over", {})
@@ -199,7 +204,10 @@ class Twin(Part):
             value = values.get(field) if field in fields else None
             if _holds_password(value):
                 value = None
-            self.tell(field, value, revision, errors.get(field))
+            what = {"value": value, "revision": revision}
+            if errors.get(field) is not None:
+                what["error"] = errors[field]
+            self.tell(field, what)
 
     def _try(self, left, over, values, check, errors):
         """Check each (field, value) of `left`, over the settings `values`: the fields that are
@@ -265,11 +273,8 @@ class Twin(Part):
 
     # What is told
 
-    def tell(self, field, value, revision, error=None):
-        """Report a field, unless that was done already."""
-        what = {"value": value, "revision": revision}
-        if error is not None:
-            what["error"] = error
+    def tell(self, field, what):
+        """Report a field, a dict, unless that was done already."""
         if self._told.get(field) != what:
             self._told[field] = self._to_tell[field] = what
 
@@ -279,6 +284,7 @@ class Twin(Part):
         def answered(ack, error):
             self._telling = False
             if error is None:
+                self.acknowledged = True
                 self._confirm()
             else:
                 self._tell_later(field, what, "is not reported: %s" % error)

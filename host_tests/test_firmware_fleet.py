@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import subprocess
 import threading
 import time
 
@@ -11,8 +13,9 @@ import pytest
 
 from support.live import PATIENCE_S, eventually
 from support.peer import Peer
-from tools import deploy
+from tools import deploy, toolchain
 from tools.fleet import stores
+from tools.fleet.package import Package
 from tools.run.secure import Secured
 from tools.run.simulation import MARCH, Board, Server
 
@@ -54,7 +57,9 @@ class Home:
             code.mkdir()
             deploy.stage(code, None, MARCH, True)
         fields = self.secured.settings(name, self.server.url)
-        if "sleep_s" not in settings:
+        if "sleep_s" in settings:
+            (flash / "reset-cause").write_text("deep sleep")  # so it does not wait for Ctrl-C
+        else:
             fields["period_s"] = 0.5
         fields.update(settings)
         if fields["outbox"] != "stream":
@@ -63,6 +68,7 @@ class Home:
         return self.boards[-1]
 
     def stop(self):
+        print(*[board.output() for board in self.boards])
         self._over.set()
         self._tending.join()
         for board in self.boards:
@@ -311,3 +317,77 @@ def test_their_level_is_changed_from_afar(home, peer, config):
     revision = config.want("log_level", "info")
     assert config.applied("log_level", revision)["value"] == "info"
     assert "log_level" in json.loads(heard.get(timeout=PATIENCE_S).data)["msg"]
+
+
+# Updates
+
+
+def put(peer, home, version, change=None, key=None):
+    """Put a version into the store, for boards like these."""
+    command = [toolchain.binary("micropython"), "-c", "import sys; print(sys.implementation._mpy)"]
+    mpy = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    package = Package(version, mpy, key or home.secured.fleet.sign, change)
+    peer.run(package.put(peer.nc))
+    return package
+
+
+def updating(home):
+    """Settings of a board that takes updates."""
+    return {"config": True, "presence_s": EVERY_S, **home.secured.fleet.update_settings()}
+
+
+def slot(board):
+    """What counts on a board."""
+    path = board.folder / "slot.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def runs(config, version):
+    """What a board reports, once that version is what it runs."""
+
+    def told():
+        found = config.reported("version")
+        return found if found.get("value") == version else None
+
+    return eventually(told)
+
+
+def test_a_board_fetches_a_version_starts_it_and_confirms_it(home, peer, config):
+    board = home.board(**updating(home))
+    eventually(lambda: count(peer, "temp") > 1)
+    for version, folder in (("0.3.0", "update-a"), ("0.3.1", "update-b")):
+        put(peer, home, version)
+        revision = config.want("version", version)
+        assert runs(config, version)["revision"] == revision
+        eventually(lambda: f"version {version} is confirmed" in board.output())
+        assert (slot(board)["slot"], "starts" in slot(board)) == (folder, False)
+
+
+def test_one_that_does_not_start_comes_back_and_the_board_says_why(home, peer, config):
+    put(peer, home, "0.3.0", {"app.mpy": None, "app.py": b"raise KeyError('not yet')"})
+    board = home.board(**updating(home))
+    revision = config.want("version", "0.3.0")
+    told = eventually(lambda: config.reported("version").get("error"))
+    assert "twice" in told and "KeyError: not yet" in told
+    assert config.reported("version") == {"value": "0.2.0", "revision": revision, "error": told}
+    assert slot(board)["slot"] == ""
+    more = count(peer, "temp") + 2
+    eventually(lambda: count(peer, "temp") > more)
+
+
+def test_kills_of_server_and_board_in_the_middle_of_it(home, peer, config):
+    many = {f"data-{i:03}.bin": os.urandom(8000) for i in range(60)}
+    put(peer, home, "0.3.0", many)
+    board = home.board(**updating(home))
+    config.want("version", "0.3.0")
+    eventually((board.folder / "update-a/data-005.bin").exists)
+    home.server.kill()
+    home.server.again()
+    eventually((board.folder / "update-a/data-020.bin").exists)
+    board.kill()
+    board.start()
+    eventually(lambda: "starts" in slot(board))
+    with again(home) as other:
+        assert runs(Config(other), "0.3.0")
+    for name, content in many.items():
+        assert (board.folder / "update-a" / name).read_bytes() == content

@@ -19,7 +19,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from support.paths import LIB, MICROPYTHON, needed
-from unats.auth import ed25519, nkey, sha512
+from unats.auth import ed25519, nkey, sha512, verify
 
 TIMEOUT_S = 120
 BOARD_HEAP = "160K"
@@ -84,10 +84,10 @@ def expected(case):
     return [case["kind"], theirs.public_key.decode(), text, hashlib.sha512(nonce).hexdigest()]
 
 
-def on_micropython(cases):
+def on_micropython(cases, worker=WORKER):
     """What the Unix port makes of the cases, in a process of its own."""
     done = subprocess.run(
-        [needed(MICROPYTHON), "-X", f"heapsize={BOARD_HEAP}", "-c", WORKER],
+        [needed(MICROPYTHON), "-X", f"heapsize={BOARD_HEAP}", "-c", worker],
         input="".join(json.dumps(case) + "\n" for case in cases),
         capture_output=True,
         text=True,
@@ -119,6 +119,43 @@ def test_the_server_side_takes_what_was_signed(rng):
             public_key=key.public.encode(), keys=SigningKey(bytes.fromhex(case["raw"]))
         )
         assert verifier.verify(nonce, key.sign(nonce))
+
+
+VERIFIER = """
+import json, sys
+from binascii import unhexlify
+from unats.auth.verify import verify
+for line in sys.stdin:
+    key, message, signature = json.loads(line)
+    print(json.dumps(verify(key, unhexlify(message), unhexlify(signature))))
+"""
+
+
+def make_signed(rng, count):
+    """Random messages with signatures that are good, or altered in a bit: what a verifier gets,
+    and what it has to say.
+    """
+    cases = []
+    for case in make_cases(rng, count):
+        theirs = nkeys.from_seed(bytearray(case["seed"].encode()))
+        message = bytes.fromhex(case["nonce"]) + b"."
+        signed = bytearray(message + theirs.sign(message))
+        key = theirs.public_key.decode()
+        cases.append(([key, message.hex(), signed[-64:].hex()], True))
+        bit = rng.randrange(8 * len(signed))
+        signed[bit >> 3] ^= 1 << (bit & 7)
+        cases.append(([key, signed[:-64].hex(), signed[-64:].hex()], False))
+    return cases
+
+
+def test_what_others_have_signed_is_verified_on_cpython(rng):
+    for (key, message, signature), good in make_signed(rng, 40):
+        assert verify.verify(key, bytes.fromhex(message), bytes.fromhex(signature)) is good
+
+
+def test_and_on_micropython_with_a_board_s_heap(rng):
+    cases = make_signed(rng, 20)
+    assert on_micropython([case for case, _ in cases], VERIFIER) == [good for _, good in cases]
 
 
 def test_random_messages_hash_as_with_hashlib(rng):

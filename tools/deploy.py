@@ -37,7 +37,10 @@ ARCHITECTURES = (
 )  # fmt: skip
 
 _PROBE = """
-import sys
+import os, sys
+home = os.getcwd().rsplit('/update-', 1)  # boot.py may have gone into an update
+if len(home) == 2:
+    os.chdir(home[0] or '/')
 print('board', sys.platform, getattr(sys.implementation, '_mpy', 0))
 """
 # After a soft reset: what the client takes of the heap, and what is free then.
@@ -82,6 +85,8 @@ def remove(path):
         pass
 remove('main.py')
 remove('main.mpy')
+remove('slot.json')  # what is deployed counts again
+remove('slot.json.new')
 for folder in folders:
     try:
         os.mkdir(folder)
@@ -100,6 +105,13 @@ def clear(folder):
         elif path not in keep and (name.endswith('.py') or name.endswith('.mpy')):
             remove(path)
 clear('lib/unats')
+for folder in ('update-a', 'update-b'):
+    try:
+        clear(folder)
+        remove(folder + '/manifest')
+        os.rmdir(folder)
+    except OSError:
+        pass
 for path in keep:
     stem = path.rsplit('.', 1)[0]
     for twin in (stem + '.py', stem + '.mpy'):

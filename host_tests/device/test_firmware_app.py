@@ -317,6 +317,28 @@ class Hello(AppTest):
         self.assertEqual(self.client.published[0][0], "devices.dev.hello")
 
 
+class Starved(AppTest):
+    def lose(self, times):
+        for _ in range(times):
+            self.app.on_event(self.client, "error", unats.Error("out of memory"))
+
+    def test_no_memory_for_a_connection_again_and_again_leads_to_a_reset(self):
+        self.make(outbox=True)
+        self.run_for(1000)
+        self.lose(4)
+        self.assertFalse(self.app.hopeless())
+        self.client.lose()
+        self.run_for(1000)  # it has found one
+        self.lose(4)
+        self.app.on_event(self.client, "error", OSError(104))
+        self.assertFalse(self.app.hopeless())
+        self.lose(1)
+        syncs = self.outbox.syncs
+        with self.assertRaises(MemoryError):
+            self.app.run()
+        self.assertTrue(self.outbox.syncs > syncs)
+
+
 class Allocation(AppTest):
     def test_a_turn_takes_nothing_from_the_heap(self):
         outbox = FakeOutbox(None)

@@ -73,6 +73,8 @@ def for_board(folder, device, settings):
     mine = read(settings)
     if not isinstance(mine, dict):
         raise ToolError(f"{settings} is not a JSON object, as {_EXAMPLE} is")
+    if mine.get("config") is True:
+        fields.update(fleet.update_settings())
     with tempfile.TemporaryDirectory() as draft:
         path = Path(draft) / "settings.json"
         path.touch(0o600)

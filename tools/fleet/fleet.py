@@ -26,6 +26,7 @@ board's account:
     $JS.API.DIRECT.GET.KV_config.$KV.config.<device>.desired.>, ._all.desired.>
                                                         what is wanted of it,
     $KV.config.<device>.desired.>, ._all.desired.>      which the board may subscribe to
+    $JS.API. ... OBJ_firmware ...                       what it takes to read updates
     devices.<device>.hello, .error                      for the fleet's account to subscribe to
     devices.<device>.>                                  commands, from the fleet's account to the
                                                         board
@@ -58,8 +59,18 @@ READINGS = "sensors.>"  # what it takes,
 LOGS = "logs.>"  # ... too
 PRESENCE = "presence"  # key-value buckets
 CONFIG = "config"
+FIRMWARE = "firmware"  # an object store
 ALL = "_all"  # whose wishes are for all boards
 INBOX = "_INBOX.%s"  # of a device: where replies to it come
+DOMAIN = "fleet"  # how a board calls the JetStream of the fleet's account: its own has none
+_API = f"$JS.{DOMAIN}.API."
+# What describes an update, a consumer of its pieces, one object's; and its next messages.
+_UPDATES = (
+    f"DIRECT.GET.OBJ_{FIRMWARE}.$O.{FIRMWARE}.M.*",
+    f"CONSUMER.CREATE.OBJ_{FIRMWARE}.*.$O.{FIRMWARE}.C.*",
+    f"CONSUMER.DELETE.OBJ_{FIRMWARE}.*",
+)
+_PIECES = f"CONSUMER.MSG.NEXT.OBJ_{FIRMWARE}.*"
 _SERVICES = "$SRV.>"  # asks which services there are, and all of them answer
 _EVENTS = ("hello", "error")  # what a device tells on devices.<device>. by itself
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -173,6 +184,20 @@ class Fleet:
         """The path of the device's credentials."""
         self._known(device)
         return self.folder / f"devices/{device}.creds"
+
+    def update_settings(self):
+        """The fields of settings.json with which a board takes updates."""
+        return {"update_key": self._signer().public, "update_domain": DOMAIN}
+
+    def sign(self, data):
+        """The signature of an update's manifest."""
+        return self._signer().sign_bytes(data)
+
+    def _signer(self):
+        path = self.folder / "private/update.nk"
+        if not path.exists():  # a fleet that was made before there were any
+            _write(path, nats_jwt.new_seed("user"))
+        return nats_jwt.Signer("update", seed=self._read("private/update.nk"))
 
     def settings(self, device):
         """The fields of the device's settings.json that make it one of this fleet."""
@@ -355,6 +380,7 @@ def permissions(device):
         *[f"devices.{device}.{event}" for event in _EVENTS],
         _presence(device),
         *_reported(device),
+        *[_API + call for call in (*_UPDATES, _PIECES)],
         inbox,
     ]
     subscribe = [f"devices.{device}.>", _SERVICES, *_desired(device), inbox]
@@ -365,6 +391,10 @@ def _joined(account, fleet, device):
     """The account of a device, with what it shares with the fleet's."""
     for subject in (*_kept(device), _presence(device), *_reported(device)):
         fleet.share(account, subject, "service")
+    for call in (*_UPDATES, _PIECES):
+        tokens = iter(range(1, 3))
+        local = ".".join(f"${next(tokens)}" if t == "*" else t for t in (_API + call).split("."))
+        fleet.share(account, "$JS.API." + call, "service", call == _PIECES, local)
     for subject in _desired(device):
         fleet.share(account, subject, "stream")
     account.share(fleet, f"devices.{device}.>", "service")

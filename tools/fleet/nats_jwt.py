@@ -67,6 +67,16 @@ class Identity:
         return "%s.%s" % (text, _b64(self._key.sign(text.encode())))
 
 
+class Signer(Identity):
+    """Who signs what is no JWT, with an NKey for users."""
+
+    kind = "user"
+
+    def sign_bytes(self, data):
+        """The signature, 64 bytes."""
+        return self._key.sign(data)
+
+
 class Operator(Identity):
     """Whom the server trusts.
 
@@ -125,8 +135,8 @@ class Account(Identity):
         self.exports = []
         self.imports = []
 
-    def share(self, other, subject, kind, many=False):
-        """Let `other` reach what this account has on a subject, under the same one.
+    def share(self, other, subject, kind, many=False, local=None):
+        """Let `other` reach what this account has on a subject, under the same one, or `local`.
 
         kind "service": what `other` publishes there comes here, and the answer to it goes back, in
         `other` only; many: there may be several answers. kind "stream": what is published here
@@ -136,7 +146,10 @@ class Account(Identity):
         shared = dict(what, response_type="Stream") if many else what
         if shared not in self.exports:
             self.exports.append(shared)
-        other.imports.append(dict(what, account=self.public))
+        imported = dict(what, account=self.public)
+        if local is not None:
+            imported["local_subject"] = local
+        other.imports.append(imported)
 
     def user(self, name, **options):
         """A new `User` of this account; options as for `User`."""

@@ -5,7 +5,7 @@ buckets of what else their settings ask for.
 import nats.js.errors
 from nats.js.api import KeyValueConfig, StreamConfig
 
-from tools.fleet.fleet import CONFIG, LOGS, PRESENCE, READINGS, STREAM
+from tools.fleet.fleet import CONFIG, FIRMWARE, LOGS, PRESENCE, READINGS, STREAM
 
 _HISTORY = 8  # of a value in the configuration
 _MARKER_S = 3600  # for so long a watcher that was away sees that a board has gone
@@ -20,6 +20,7 @@ async def make(nc):
     await _unless_there(_make_presence(js))
     config = KeyValueConfig(bucket=CONFIG, direct=True, history=_HISTORY)
     await _unless_there(js.create_key_value(config))
+    await _unless_there(js.create_object_store(FIRMWARE))
 
 
 async def _make_presence(js):

@@ -38,34 +38,34 @@ class Secured:
         self._names = names
         # It warns of what nats-py does over TLS.
         logging.getLogger("asyncio").setLevel(logging.ERROR)
-        self._fleet = Fleet.make(Path(folder) / "fleet", [_HOST], names)
+        self.fleet = Fleet.make(Path(folder) / "fleet", [_HOST], names)
 
     @property
     def server_options(self):
         """nats-server's command line: all but the port is in the fleet's configuration."""
-        return ("-c", str(self._fleet.folder / "server.conf"))
+        return ("-c", str(self.fleet.folder / "server.conf"))
 
     def observer(self):
         """nats.connect's options for who may see and command all."""
-        return self._as(self._fleet.folder / "observer.creds")
+        return self._as(self.fleet.folder / "observer.creds")
 
     def _as(self, creds):
         return {"tls": self._tls(), "user_credentials": str(creds)}
 
     def _tls(self):
-        return ssl.create_default_context(cafile=str(self._fleet.folder / "ca.pem"))
+        return ssl.create_default_context(cafile=str(self.fleet.folder / "ca.pem"))
 
     def equip(self, name, folder):
         """Put on a board what `make credentials` puts there, but for the settings."""
-        shutil.copy(self._fleet.creds(name), folder)
-        shutil.copy(self._fleet.folder / "ca.der", folder)
+        shutil.copy(self.fleet.creds(name), folder)
+        shutil.copy(self.fleet.folder / "ca.der", folder)
 
     def settings(self, name, url):
         """The fields of a board's settings, but for its name.
 
         `url`: where the server really is.
         """
-        fields = self._fleet.settings(name)
+        fields = self.fleet.settings(name)
         del fields["device"]
         return dict(fields, server=url.replace("nats://", "tls://"))
 
@@ -112,7 +112,7 @@ class Secured:
             pass
 
         options = dict(
-            self._as(self._fleet.creds(name)), error_cb=on_error, inbox_prefix=f"_INBOX.{name}"
+            self._as(self.fleet.creds(name)), error_cb=on_error, inbox_prefix=f"_INBOX.{name}"
         )
         async with _connection(url, **options) as nc:
             found = []
@@ -137,7 +137,7 @@ class Secured:
         Why they are refused, or None.
         """
         user = nats_jwt.Operator("stranger").account("fleet").user(self._names[0])
-        folder = self._fleet.folder
+        folder = self.fleet.folder
         with tempfile.NamedTemporaryFile("w", suffix=".creds", dir=folder) as file:  # 0600
             file.write(user.creds())
             file.flush()

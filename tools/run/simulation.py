@@ -178,7 +178,7 @@ class Server(Child):
 
 
 class Board(Child):
-    """firmware/main.py, as it is, on MicroPython's Unix port with the heap of a board.
+    """The application as it is, on MicroPython's Unix port with the heap of a board.
 
     `settings`: further fields of its settings.json. Its folder is the board's flash. `code`: a
     folder with what `make deploy` copies onto a board, instead of the sources here.
@@ -194,9 +194,9 @@ class Board(Child):
         path = f"{code}/lib:{code}" if code else f"{LIB}:{_FIRMWARE}"
         env = dict(os.environ, MICROPYPATH=f"{path}:.frozen")
         self._asleep = folder / "asleep"
-        main = Path(code or _FIRMWARE) / "main.py"
+        start = str(Path(__file__).with_name("power_on.py")), str(code or _FIRMWARE)
         heap = heap or (HEAP if code else SOURCES_HEAP)
-        command = [binary("micropython"), "-X", f"heapsize={heap}", str(main)]
+        command = [binary("micropython"), "-X", f"heapsize={heap}", *start]
         super().__init__(name, folder, command, env)
 
     @property

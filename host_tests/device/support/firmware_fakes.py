@@ -39,6 +39,17 @@ def chip_module(name, modules):
         sys.modules.update(kept)
 
 
+def source(name):
+    """The text of a file of the application."""
+    for folder in sys.path:
+        try:
+            with open(folder + "/" + name) as file:
+                return file.read()
+        except OSError:
+            pass
+    raise ImportError(name)
+
+
 class Scratch:
     """A directory of its own, entered until leave(), which removes it and the files in it."""
 

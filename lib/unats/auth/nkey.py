@@ -57,6 +57,17 @@ def from_seed(seed):
         _zero(raw)
 
 
+def public_bytes(public):
+    """The 32 bytes of a public key ("UABC..."), bytes-like or str. ValueError: it is none."""
+    raw = bytearray(35)
+    _decode(public, raw, 56, "public key")
+    if raw[0] not in _KINDS:
+        raise ValueError("an NKey public key starts with A, C, N, O or U; a seed (S) is secret")
+    if _crc16(raw, 33) != raw[33] | raw[34] << 8:
+        raise ValueError("NKey public key does not match its checksum (mistyped?)")
+    return bytes(raw[1:33])
+
+
 def release():
     """Unloads the arithmetic: what its import took of the heap becomes free at the next
     collection.
@@ -138,25 +149,28 @@ def _zero(secret):
         secret[i] = 0
 
 
-def _decode(seed, raw):
-    """Decodes the base32 characters of a seed into the 36 bytes of `raw`."""
+def _decode(seed, raw, chars=_SEED_CHARS, what="seed"):
+    """Decodes the base32 characters of a seed into the 36 bytes of `raw`, or those of something
+    else.
+    """
     if isinstance(seed, str):
         seed = seed.encode()
     elif not isinstance(seed, (bytes, bytearray, memoryview)):
-        raise ValueError("an NKey seed is bytes or str, not " + type(seed).__name__)
+        raise ValueError("an NKey %s is bytes or str, not %s" % (what, type(seed).__name__))
     start = 0
     end = len(seed)
     while start < end and seed[start] in _SPACE:
         start += 1
     while start < end and seed[end - 1] in _SPACE:
         end -= 1
-    if end - start != _SEED_CHARS:
-        raise ValueError("an NKey seed has %d characters, not %d" % (_SEED_CHARS, end - start))
+    if end - start != chars:
+        text = "an NKey %s has %d characters, not %d"
+        raise ValueError(text % (what, chars, end - start))
     bits = 0
     have = 0
     at = 0
     for i in range(start, end):
-        bits = bits << 5 | _value(seed[i], i - start)
+        bits = bits << 5 | _value(seed[i], i - start, what)
         have += 5
         if have >= 8:
             have -= 8
@@ -167,13 +181,13 @@ def _decode(seed, raw):
         raise ValueError("NKey seed ends in a character that cannot stand there (mistyped?)")
 
 
-def _value(char, at):
+def _value(char, at, what):
     """What a base32 character (its code) stands for."""
     if 65 <= char <= 90:
         return char - 65
     if 50 <= char <= 55:
         return char - 24
-    raise ValueError("character %d of the NKey seed is not base32 (A-Z, 2-7)" % (at + 1))
+    raise ValueError("character %d of the NKey %s is not base32 (A-Z, 2-7)" % (at + 1, what))
 
 
 def _encode(raw):
