@@ -6,7 +6,7 @@ BASE = build/base.stamp
 BENCH = build/bench.stamp
 VALGRIND = build/valgrind.stamp
 
-.PHONY: help env run bridge lint format test soak bench wire size package dist deploy fleet credentials repl clean
+.PHONY: help env run bridge lint format test soak bench wire size package dist deploy fleet credentials update repl clean
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make deploy   client and application onto a board      PORT=/dev/ttyACM0 [SOURCES=1] [DEVICE=greenhouse-7]'
 	@echo 'make fleet    identities and a server for a fleet       DEVICES="greenhouse-7 greenhouse-8" HOST=192.168.1.10 [DIR=fleet]'
 	@echo 'make credentials  a device'"'"'s, onto its board           PORT=/dev/ttyACM0 DEVICE=greenhouse-7 [DIR=fleet]'
+	@echo 'make update   client and application by the server, onto boards of a fleet   [DEVICE="greenhouse-7 ..."] [VERSION=1.3.0] [STAGES=1,10,100] [DIR=fleet]'
 	@echo 'make repl     the board'"'"'s prompt                       PORT=/dev/ttyACM0'
 	@echo 'make bridge   boards on serial lines, on to a server    PORT="/dev/ttyACM0 /dev/ttyUSB0" SERVER=nats://host:4222 [BAUD=115200] [CA=ca.pem]'
 	@echo 'make env      the environment in build/, which the others make by themselves'
@@ -95,6 +96,10 @@ fleet: $(BASE)
 
 credentials: $(BASE) | port
 	@$(PY) -m tools.fleet.provision install --dir '$(or $(DIR),fleet)' --port $(PORT) $(ARGS) -- '$(DEVICE)'
+
+update: $(BASE)
+	@$(PY) -m tools.fleet --dir '$(or $(DIR),fleet)' update $(if $(VERSION),--version '$(VERSION)') \
+		$(if $(STAGES),--stages '$(STAGES)') $(ARGS) -- $(DEVICE)
 
 repl: $(BASE) | port
 	@$(PY) -m mpremote connect $(PORT) repl

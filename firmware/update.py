@@ -3,7 +3,8 @@
     config    <device>.desired.version    "1.3.0", or {"version":"1.2.0","downgrade":true}
               <device>.reported.version   {"value":"1.2.0","revision":17,"progress":40}, in percent
                                           while it is fetched; with "error" if it came to nothing,
-                                          with "waiting" if it is tried again later
+                                          with "waiting" if it is tried again later, with
+                                          "trial" until it is confirmed
     firmware  <version>/<mpy>.manifest    what it consists of, signed
               <version>/<mpy>             its files, one behind another; `mpy` is the board's
                                           sys.implementation._mpy, which its presence tells
@@ -162,6 +163,7 @@ class Update(Part):
             self._state = {"slot": self._slot, "revision": self._state.get("revision", 0)}
             kept.save(PATH, self._state)
             self._app.say("version %s is confirmed" % self._app.version)
+            self._tell(self._state["revision"])
             self._twin.look_again()  # it may be another one that is wanted now
         elif not self._app.client.left(self._trial_until):
             self._state["why"] = "it was not confirmed within ten minutes"
@@ -253,6 +255,8 @@ class Update(Part):
         what = {"value": self._app.version, "revision": revision}
         if error is not None:
             what["error"] = error
+        elif self._on_trial:
+            what["trial"] = True
         elif self._progress is not None:
             what["progress"] = self._progress
         if waiting is not None:

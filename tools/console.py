@@ -87,6 +87,28 @@ class Console:
             task = progress.add_task(text, total=total)
             yield lambda: progress.advance(task)
 
+    def table(self, names, rows):
+        """A table of text or (text, style) cells; plain columns when piped."""
+        rows = [
+            [
+                cell if isinstance(cell, tuple) else ("" if cell is None else str(cell), "")
+                for cell in row
+            ]
+            for row in rows
+        ]
+        if self.terminal:
+            found = rich.table.Table(box=None, header_style="bold", pad_edge=False)
+            for name in names:
+                found.add_column(name, overflow="fold")
+            for row in rows:
+                found.add_row(*[Text(text, style=style) for text, style in row])
+            self._rich.print(found)
+            return
+        texts = [list(names), *[[text for text, _ in row] for row in rows]]
+        widths = [max(map(len, column)) for column in zip(*texts)]
+        for row in texts:
+            self.line("  ".join(f"{t:{w}}" for t, w in zip(row, widths)).rstrip())
+
     def boards(self, boards, away=False):
         """For `live`: a line for each of as many boards as there is room for. A board has `name`,
         `values` (a dict: the last one of each kind), `heard_at` (monotonic seconds, or None),

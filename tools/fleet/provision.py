@@ -20,14 +20,12 @@ see fleet.py. Secrets are in files of mode 0600, and never printed.
 """
 
 import argparse
-import asyncio
-import logging
-import ssl
 import sys
 import time
 
 from tools import deploy, toolchain
 from tools.fleet.board import for_board, forgetting
+from tools.fleet.connection import connection, talk
 from tools.fleet.fleet import Fleet
 from tools.toolchain import ROOT, ToolError
 
@@ -56,29 +54,6 @@ def install(folder, device, port, settings=_SETTINGS):
 # Seeing and commanding
 
 
-def connection(fleet):
-    """An awaitable: the observer's connection to the server of the fleet."""
-    import nats
-
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of what nats-py does over TLS
-    host = fleet.hosts[0]
-    host = f"[{host}]" if ":" in host else host
-    return nats.connect(
-        f"tls://{host}:{fleet.port}",
-        name="provision.py",
-        tls=ssl.create_default_context(cafile=str(fleet.folder / "ca.pem")),
-        user_credentials=str(fleet.folder / "observer.creds"),
-        allow_reconnect=False,
-        max_reconnect_attempts=1,
-        connect_timeout=_ANSWER_S,
-        error_cb=_silent,
-    )
-
-
-async def _silent(error):
-    pass  # connect raises it, too
-
-
 async def _watch(fleet, seconds):
     from tools.fleet.watch import Watch
 
@@ -95,17 +70,6 @@ async def _ask(fleet, device, command, payload):
     answer = await nc.request(f"devices.{device}.{command}", payload.encode(), _ANSWER_S)
     print(answer.data.decode(errors="replace"))
     await nc.close()
-
-
-def _talk(talk):
-    """Run what talks to the server; ToolError if that cannot be."""
-    import nats.errors
-
-    try:
-        asyncio.run(talk)
-    except (nats.errors.Error, OSError, asyncio.TimeoutError) as error:
-        reason = str(error) or type(error).__name__
-        raise ToolError(f"{reason}: is the server running, and is the device connected?") from None
 
 
 # The commands
@@ -224,14 +188,14 @@ def _parser():
         "--settings", default=_SETTINGS, help="the rest of its settings (default: %(default)s)"
     )
     watch = command(
-        "watch", lambda o: _talk(_watch(Fleet(o.dir), o.seconds)), "what the boards say"
+        "watch", lambda o: talk(_watch(Fleet(o.dir), o.seconds)), "what the boards say"
     )
     watch.add_argument(
         "--seconds", type=float, help="end after this time (default: Ctrl-C ends it)"
     )
     ask = command(
         "ask",
-        lambda o: _talk(_ask(Fleet(o.dir), o.device, o.what, o.payload)),
+        lambda o: talk(_ask(Fleet(o.dir), o.device, o.what, o.payload)),
         "a command to a board",
     )
     ask.add_argument("device")

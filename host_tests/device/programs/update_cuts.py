@@ -86,6 +86,7 @@ class Life:
 
     def begin(self, wanted=None):
         """What starts: the version, with what is wanted of it."""
+        sys.modules.pop("fetching", None)
         cut_off.append(self.store._going)
         self.store._going = None
         self.boot()

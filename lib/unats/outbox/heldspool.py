@@ -94,7 +94,7 @@ class HeldSpool(Spool):
 
     def keep(self, subject, payload, may_drop, more=0):
         """Take a reading; whether there was room, or it could be made. more: bytes of flash."""
-        self._policy = OLDEST if may_drop else REFUSE
+        self.policy = OLDEST if may_drop else REFUSE
         if self.log is not None:
             self.log.limit = self._limit + more
         try:

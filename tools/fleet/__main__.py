@@ -1,0 +1,5 @@
+"""`python -m tools.fleet`: see control.py."""
+
+from tools.fleet.control import main
+
+main()
