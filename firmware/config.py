@@ -38,6 +38,7 @@ class Settings:
         self.log_level = values.get("log_level", "info")
         self.update_key = values.get("update_key")
         self.update_domain = values.get("update_domain")
+        self.home_assistant = values.get("home_assistant", False)
         self.off = [field[8:] for field in values if field[:8] == "sensors." and not values[field]]
         self.outbox = values.get("outbox", "none")
         self.outbox_policy = values.get("outbox_policy", "oldest")

@@ -121,6 +121,8 @@ def of(app, config):
         parts.add("logs", lambda module: module.Logs(app, config.log_level, outbox))
     if config.presence_s:
         parts.add("presence", lambda module: module.Presence(app, config.presence_s))
+    if config.home_assistant:
+        parts.add("homeassistant", lambda module: module.HomeAssistant(app))
     if config.config:
         twin = parts.add(
             "twin", lambda module: module.Twin(app, lambda: settings(app.board.needs_wifi))

@@ -34,6 +34,8 @@
     update_key         public NKey of whoever signs updates,        default: no updates
                        "U..." (needs config, see update.py)
     update_domain      JetStream's domain with the updates          default: none
+    home_assistant     true: it is told of the sensors and the      default: false
+                       LED (needs presence_s, see homeassistant.py)
     logs               true: what the board says is published;      default: false
                        "outbox": through that (see logs.py)
     log_level          from which level on: "debug" "info"          default: "info"
@@ -88,6 +90,7 @@ _FIELDS = (
     "service",
     "presence_s",
     "config",
+    "home_assistant",
     "update_key",
     "update_domain",
     "logs",
@@ -205,7 +208,14 @@ def check(values, needs_wifi=True, knows_files=False):
     wrong("device", _device(values))
     wrong("period_s", _seconds(values, "period_s", 0.1, 86400))
     wrong("led_pin", _pin(values))
-    for field in ("led_active_low", "watchdog", "service", "config", "tls_first"):
+    for field in (
+        "led_active_low",
+        "watchdog",
+        "service",
+        "config",
+        "home_assistant",
+        "tls_first",
+    ):
         if not isinstance(values.get(field, True), bool):
             wrong(field, _NO_BOOL)
     _check_fleet(values, wrong)
@@ -348,6 +358,8 @@ def _update_key(values):
 
 def _check_fleet(values, wrong):
     wrong("presence_s", _seconds(values, "presence_s", 5, 3600))
+    if values.get("home_assistant") is True and "presence_s" not in values:
+        wrong("home_assistant", "needs presence_s, by which it knows that the board is there")
     if "update_domain" in values:
         text = text_in(values, "update_domain")
         if not text and "update_key" not in values:

@@ -391,3 +391,23 @@ def test_kills_of_server_and_board_in_the_middle_of_it(home, peer, config):
         assert runs(Config(other), "0.3.0")
     for name, content in many.items():
         assert (board.folder / "update-a" / name).read_bytes() == content
+
+
+# Home Assistant (see test_home_assistant.py, too)
+
+
+def test_the_fleets_boards_may_tell_home_assistant(home, peer):
+    announced = peer.subscribe("homeassistant.*.b.*.config")
+    led = peer.subscribe("devices.b.led.state")
+    gone = peer.subscribe("presence.b")
+    home.board(home_assistant=True, presence_s=EVERY_S)
+    for _ in range(5):
+        announced.get(timeout=PATIENCE_S)
+    assert led.get(timeout=PATIENCE_S).data == b"off"
+    assert json.loads(gone.get(timeout=PATIENCE_S).data)["state"] == "up"
+    peer.publish("homeassistant.status", b"online")
+    announced.get(timeout=PATIENCE_S)
+    peer.publish("devices.b.led", b"on")
+    message = led.get(timeout=PATIENCE_S)
+    while message.data != b"on":
+        message = led.get(timeout=PATIENCE_S)

@@ -27,7 +27,10 @@ board's account:
                                                         what is wanted of it,
     $KV.config.<device>.desired.>, ._all.desired.>      which the board may subscribe to
     $JS.API. ... OBJ_firmware ...                       what it takes to read updates
-    devices.<device>.hello, .error                      for the fleet's account to subscribe to
+    homeassistant.<component>.<device>.<name>.config    for the fleet's account to subscribe to
+    homeassistant.status                                for the boards: Home Assistant has started
+    devices.<device>.hello, .error, .led.state
+                                                        for the fleet's account to subscribe to
     devices.<device>.>                                  commands, from the fleet's account to the
                                                         board
     $SRV.>                                              likewise to all of them: which services
@@ -71,8 +74,9 @@ _UPDATES = (
     f"CONSUMER.DELETE.OBJ_{FIRMWARE}.*",
 )
 _PIECES = f"CONSUMER.MSG.NEXT.OBJ_{FIRMWARE}.*"
+_STATUS = "homeassistant.status"
 _SERVICES = "$SRV.>"  # asks which services there are, and all of them answer
-_EVENTS = ("hello", "error")  # what a device tells on devices.<device>. by itself
+_EVENTS = ("hello", "error", "led.state")  # what a device tells on devices.<device>. by itself
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _HOST = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
@@ -380,10 +384,11 @@ def permissions(device):
         *[f"devices.{device}.{event}" for event in _EVENTS],
         _presence(device),
         *_reported(device),
+        *_announced(device),
         *[_API + call for call in (*_UPDATES, _PIECES)],
         inbox,
     ]
-    subscribe = [f"devices.{device}.>", _SERVICES, *_desired(device), inbox]
+    subscribe = [f"devices.{device}.>", _SERVICES, *_desired(device), _STATUS, inbox]
     return {"publish": publish, "subscribe": subscribe}
 
 
@@ -399,13 +404,19 @@ def _joined(account, fleet, device):
         fleet.share(account, subject, "stream")
     account.share(fleet, f"devices.{device}.>", "service")
     account.share(fleet, _SERVICES, "service", many=True)
-    for event in _EVENTS:
-        account.share(fleet, f"devices.{device}.{event}", "stream")
+    fleet.share(account, _STATUS, "stream")
+    for subject in (*_announced(device), *[f"devices.{device}.{event}" for event in _EVENTS]):
+        account.share(fleet, subject, "stream")
     return account
 
 
 def _presence(device):
     return f"$KV.{PRESENCE}.{device}"
+
+
+def _announced(device):
+    """Where it tells Home Assistant what it has."""
+    return [f"homeassistant.{kind}.{device}.*.config" for kind in ("sensor", "light")]
 
 
 def _desired(device):

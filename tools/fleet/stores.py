@@ -3,7 +3,7 @@ buckets of what else their settings ask for.
 """
 
 import nats.js.errors
-from nats.js.api import KeyValueConfig, StreamConfig
+from nats.js.api import KeyValueConfig, RePublish, StreamConfig
 
 from tools.fleet.fleet import CONFIG, FIRMWARE, LOGS, PRESENCE, READINGS, STREAM
 
@@ -24,7 +24,12 @@ async def make(nc):
 
 
 async def _make_presence(js):
-    config = KeyValueConfig(bucket=PRESENCE, direct=True, limit_marker_ttl=_MARKER_S)
+    config = KeyValueConfig(
+        bucket=PRESENCE,
+        direct=True,
+        limit_marker_ttl=_MARKER_S,
+        republish=RePublish(src=f"$KV.{PRESENCE}.>", dest=f"{PRESENCE}.>"),
+    )
     try:
         await js.create_key_value(config)
     except nats.js.errors.KeyValueLimitMarkerTTLNotSupportedError:  # before 2.11

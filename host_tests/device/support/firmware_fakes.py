@@ -175,6 +175,10 @@ class FakeMsg:
         self.respond_error = None
         self.nc = None
         self.reply = "reply"
+        self._data = data
+
+    def equals(self, data):
+        return self._data == data
 
     def respond(self, payload):
         if self.respond_error:

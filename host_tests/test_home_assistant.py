@@ -1,0 +1,131 @@
+"""Home Assistant's side: a real MQTT client on nats-server hears what a board announces, its
+readings and whether it is there, and switches its LED.
+"""
+
+import json
+import queue
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from support.live import PATIENCE_S, eventually
+from support.peer import Peer
+from support.ports import free_port
+from tools.fleet import stores
+from tools.run.simulation import Board
+
+EVERY_S = 5
+CONFIG = """
+server_name: "home"
+mqtt { listen: "127.0.0.1:%d" }
+"""
+# What Home Assistant takes in a discovery message for a sensor and a light, of what boards tell.
+COMMON = {
+    "name", "unique_id", "object_id", "availability_topic", "availability_template", "device",
+    "state_topic",
+}  # fmt: skip
+SENSOR = COMMON | {
+    "value_template", "state_class", "unit_of_measurement", "device_class", "entity_category",
+}  # fmt: skip
+LIGHT = COMMON | {"command_topic", "payload_on", "payload_off"}
+
+
+class Home:
+    """An MQTT client: `heard` has (topic, payload) in order."""
+
+    def __init__(self, port, *topics):
+        self._heard = queue.Queue()
+        self.last = {}
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        self.client.on_message = self._on_message
+        subscribed = queue.Queue()
+        self.client.on_subscribe = lambda *_: subscribed.put(True)
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        self.client.subscribe([(topic, 0) for topic in topics])
+        subscribed.get(timeout=PATIENCE_S)
+
+    def _on_message(self, client, _, message):
+        self._heard.put((message.topic, message.payload.decode()))
+
+    def hear(self):
+        """The last payload of each topic up to now."""
+        while not self._heard.empty():
+            topic, payload = self._heard.get()
+            self.last[topic] = payload
+        return self.last
+
+    def publish(self, topic, payload):
+        self.client.publish(topic, payload).wait_for_publish(PATIENCE_S)
+
+    def stop(self):
+        self.client.loop_stop()
+        self.client.disconnect()
+
+
+@pytest.fixture
+def port():
+    return free_port()
+
+
+@pytest.fixture
+def server(start_nats_server, port):
+    server = start_nats_server(CONFIG % port, jetstream=True)
+    with Peer(server.url) as peer:
+        peer.run(stores.make(peer.nc))
+    return server
+
+
+@pytest.fixture
+def board(server, tmp_path):
+    board = Board(
+        "b", tmp_path, server.url, "320K", home_assistant=True, presence_s=EVERY_S, period_s=0.5,
+        outbox="stream",
+    )  # fmt: skip
+    yield board
+    board.stop()
+
+
+@pytest.fixture
+def home(server, port):
+    home = Home(
+        port, "homeassistant/+/+/+/config", "sensors/#", "presence/#", "devices/+/led/state"
+    )
+    yield home
+    home.stop()
+
+
+def is_here(payload):
+    """What the template of the announcements makes of a presence."""
+    return bool(payload) and json.loads(payload)["state"] in ("up", "asleep")
+
+
+def test_a_board_is_found_read_switched_and_missed(home, board):
+    topics = [
+        f"homeassistant/sensor/b/{kind}/config" for kind in ("temp", "heap", "uptime", "rssi")
+    ]
+    light = "homeassistant/light/b/led/config"
+    eventually(lambda: {*topics, light} <= home.hear().keys())
+    for topic in topics:
+        config = json.loads(home.last[topic])
+        assert config.keys() <= SENSOR and config["device"]["identifiers"] == ["b"]
+        reading = eventually(lambda: home.hear().get(config["state_topic"]))
+        assert isinstance(json.loads(reading)["v"], int | float)
+    config = json.loads(home.last[light])
+    assert config.keys() == LIGHT
+    assert "value_json.state" in config["availability_template"]
+    assert eventually(lambda: is_here(home.hear().get(config["availability_topic"])))
+    for payload in ("on", "off"):
+        home.publish(config["command_topic"], payload)
+        eventually(lambda: home.hear().get(config["state_topic"]) == payload)
+        assert board.lit is (payload == "on")
+    board.kill()
+    eventually(lambda: home.hear()[config["availability_topic"]] == "")
+
+
+def test_it_is_announced_again_when_home_assistant_has_started(home, board):
+    topic = "homeassistant/sensor/b/temp/config"
+    eventually(lambda: topic in home.hear())
+    del home.last[topic]
+    home.publish("homeassistant/status", "online")
+    eventually(lambda: topic in home.hear())
