@@ -5,12 +5,14 @@ PY = build/venv/bin/python
 BASE = build/base.stamp
 BENCH = build/bench.stamp
 VALGRIND = build/valgrind.stamp
+PAGE = build/page.stamp
+BROWSER = build/browser.stamp
 
-.PHONY: help env run bridge lint format test soak bench wire size package dist deploy fleet credentials update repl clean
+.PHONY: help env run bridge lint format test soak bench wire size package dist deploy fleet credentials update web repl clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [SERVER=nats://host:4222] [PERIOD=1] [HEAP=192K]'
+	@echo 'make run      simulated boards against a real server   [SECONDS=10] [DEVICES=20] [OUTAGE=0] [SECURE=1] [WEB=1] [SERVER=nats://host:4222] [PERIOD=1] [HEAP=192K]'
 	@echo 'make lint     style and spelling: ruff, and codespell'
 	@echo 'make format   the one formatter, over everything'
 	@echo 'make test     lint, and all tests but the long ones    [ARGS="-k name"]'
@@ -24,6 +26,7 @@ help:
 	@echo 'make fleet    identities and a server for a fleet       DEVICES="greenhouse-7 greenhouse-8" HOST=192.168.1.10 [DIR=fleet]'
 	@echo 'make credentials  a device'"'"'s, onto its board           PORT=/dev/ttyACM0 DEVICE=greenhouse-7 [DIR=fleet]'
 	@echo 'make update   client and application by the server, onto boards of a fleet   [DEVICE="greenhouse-7 ..."] [VERSION=1.3.0] [STAGES=1,10,100] [DIR=fleet]'
+	@echo 'make web      a page that shows a fleet               SERVER=ws://host:8080 [CREDS=web.creds] [WEB_PORT=8000]'
 	@echo 'make repl     the board'"'"'s prompt                       PORT=/dev/ttyACM0'
 	@echo 'make bridge   boards on serial lines, on to a server    PORT="/dev/ttyACM0 /dev/ttyUSB0" SERVER=nats://host:4222 [BAUD=115200] [CA=ca.pem]'
 	@echo 'make env      the environment in build/, which the others make by themselves'
@@ -38,15 +41,18 @@ $(BASE): tools/env.sh tools/requirements.txt
 $(BENCH): $(BASE) tools/requirements-bench.txt
 	@PYTHON='$(PYTHON)' tools/env.sh bench
 
+$(PAGE) $(BROWSER): $(BASE) tools/env.sh tools/web/unpack.mjs
+	@tools/env.sh $(basename $(@F))
+
 # Nothing, where the machine has it; without a stamp where there is none to be had.
 $(VALGRIND): tools/env.sh
 	@tools/env.sh valgrind
 
-run: $(BASE)
+run: $(BASE) $(if $(WEB),$(PAGE))
 	@$(PY) -m tools.run --make $(if $(SECONDS),--seconds='$(SECONDS)') \
 		$(if $(DEVICES),--devices='$(DEVICES)') $(if $(SERVER),--server='$(SERVER)') \
 		$(if $(OUTAGE),--outage='$(OUTAGE)') $(if $(PERIOD),--period='$(PERIOD)') \
-		$(if $(HEAP),--heap='$(HEAP)') $(if $(SECURE),--secure) $(ARGS)
+		$(if $(HEAP),--heap='$(HEAP)') $(if $(SECURE),--secure) $(if $(WEB),--web) $(ARGS)
 
 # All of them, whatever the first one finds.
 lint: $(BASE)
@@ -64,11 +70,11 @@ format: $(BASE)
 COMPILED = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/build/pycache'
 
 # Five at a time, on two cores too: they wait more than they work, and some far longer than others.
-test: lint $(BASE) $(VALGRIND)
+test: lint $(BASE) $(VALGRIND) $(PAGE) $(BROWSER)
 	@rm -rf build/pycache$(or $(TMPDIR),/tmp)/pytest-of-*
 	@$(COMPILED) $(PY) -m pytest -n 5 --dist worksteal -m 'not soak' $(ARGS)
 
-soak: $(BASE)
+soak: $(BASE) $(PAGE) $(BROWSER)
 	@$(COMPILED) $(PY) -m pytest -m soak -s $(ARGS)
 
 bench: $(BENCH) $(VALGRIND)
@@ -100,6 +106,9 @@ credentials: $(BASE) | port
 update: $(BASE)
 	@$(PY) -m tools.fleet --dir '$(or $(DIR),fleet)' update $(if $(VERSION),--version '$(VERSION)') \
 		$(if $(STAGES),--stages '$(STAGES)') $(ARGS) -- $(DEVICE)
+
+web: $(BASE) $(PAGE)
+	@$(PY) -m tools.web $(if $(SERVER),--server '$(SERVER)') $(if $(CREDS),--creds '$(CREDS)') $(if $(WEB_PORT),--port '$(WEB_PORT)') $(ARGS)
 
 repl: $(BASE) | port
 	@$(PY) -m mpremote connect $(PORT) repl

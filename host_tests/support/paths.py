@@ -15,6 +15,7 @@ BUILD = ROOT / "build"
 MICROPYTHON = BUILD / "venv" / "bin" / "micropython"
 NATS_SERVER = BUILD / "venv" / "bin" / "nats-server"
 NODE = BUILD / "npm" / "node"
+BROWSER = BUILD / "browser"
 UNITTEST = BUILD / "unittest"
 
 
