@@ -35,6 +35,8 @@ _STREAM = "KV_config"
 _SENSORS = "sensors."
 _AT_ONCE = const(4)  # questions on their way
 _AGAIN_MS = const(10000)
+_LATE_MS = const(250)  # for a value to be in the bucket; fourfold each time, up to
+_LATEST_MS = const(5000)
 _LONGEST = const(256)  # bytes of a value
 _TRIAL_MS = const(120000)
 _WAIT_MS = const(10000)  # between two tries to start again
@@ -62,6 +64,7 @@ class Twin(Part):
         self._to_ask = []  # (whose, field)
         self._asking = 0
         self._again_at = None  # when to ask for all once more, if need be
+        self._late = {}  # (whose, field): [when to ask once more, after how many ms then]
         self._said = None
         self._changed = False  # what is wanted, since it was looked at
         self._to_tell = {}  # field: what
@@ -93,6 +96,8 @@ class Twin(Part):
             self._ask_all()
         elif self._again_at is not None and not client.left(self._again_at):
             self._ask_all()
+        if self._late:
+            self._ask_late()
         while self._to_ask and self._asking < _AT_ONCE:
             self._ask(*self._to_ask.pop())
         if self._changed and not self._to_ask and not self._asking:
@@ -105,7 +110,7 @@ class Twin(Part):
         """Say whether there is something to be asked or told still."""
         return bool(
             self._connection != self._app.connections or self._to_ask or self._asking
-            or self._changed or self._to_tell or self._telling or self._restart_at
+            or self._changed or self._late or self._to_tell or self._telling or self._restart_at
         )  # fmt: skip
 
     # What is wanted
@@ -155,16 +160,30 @@ class Twin(Part):
             if found is None:
                 return
             wanted = self._wanted[field] = [None, None]
-        wanted[whose] = found
-        self._changed = True
+        if wanted[whose] != found:
+            wanted[whose] = found
+            self._late.pop((whose, field), None)
+            self._changed = True
 
     def _on_change(self, msg):
-        """A value has changed; what comes has no revision, so the bucket is asked."""
+        """A value has changed; what comes has no revision, so the bucket is asked. It may not have
+        it yet: then it is asked once more, and once more.
+        """
         subject = msg.subject
         whose = 0 if subject.startswith(self._prefixes[0]) else 1
         asked = whose, subject[len(self._prefixes[whose]) :]
         if asked not in self._to_ask:
             self._to_ask.append(asked)
+        self._late[asked] = [self._client.deadline(_LATE_MS), _LATE_MS]
+
+    def _ask_late(self):
+        for asked, late in list(self._late.items()):
+            if not self._client.left(late[0]):
+                self._to_ask.append(asked)
+                late[1] *= 4
+                late[0] = self._client.deadline(late[1])
+                if late[1] > _LATEST_MS:
+                    del self._late[asked]
 
     # What becomes of it
 

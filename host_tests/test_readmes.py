@@ -259,6 +259,7 @@ def test_the_readme_of_tools(user, take):
         answer = user.run(one("build/venv/bin/python -m tools.fleet.provision ask"))
         assert answer.strip() in ("on", "off")
     user.stop(watch)
+    look_after(user, one)
     user.run(one("build/venv/bin/python -m tools.fleet.provision add"))
     assert (user.root / "fleet/devices/greenhouse-9.creds").exists()
     for verb in ("renew", "revoke", "server"):
@@ -276,6 +277,24 @@ def test_the_readme_of_tools(user, take):
     user.values = [("heap", "heap --help")]
     user.run(one("build/venv/bin/python -m tools.run.heap"))
     user.run(one("make size ARGS=--write").replace("make", "make -n"))
+
+
+def look_after(user, one):
+    """The fleet, whose board has gone: what waits for one is told so."""
+    fleet = "build/venv/bin/python -m tools.fleet "
+    assert "has what boards need" in user.run(one(fleet + "setup"))
+    assert "greenhouse-7  away" in user.run(one(fleet + "status"))
+    user.values += [("period_s=5 sensors.heap=false", "period_s=5 --wait 0.1 || true")]
+    user.run(one(fleet + "config set"))
+    assert "period_s" in user.run(one(fleet + "config get"))
+    user.values += [("config unset greenhouse-7", "config unset --wait 0.1 greenhouse-7")]
+    user.run(one(fleet + "config unset") + " || true")
+    user.run(one(fleet + "logs"))
+    user.values += [("make update", "make -n update")]
+    user.run(one("make update DEVICE"))
+    user.run(one("make update STAGES"))
+    user.values += [("make web", "make -n web")]
+    user.run(one("make web"))
 
 
 def test_the_readme_of_the_tests(user, take):

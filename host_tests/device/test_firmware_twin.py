@@ -232,6 +232,19 @@ class Applied(TwinTest):
         self.assertEqual(self.config.period_ms, 1000)
         self.assertEqual(self.bucket.last_of("period_s"), {"value": 1, "revision": 0})
 
+    def test_a_change_that_is_heard_of_before_the_bucket_has_it(self):
+        self.run_for(1000)
+        for late_ms in (100, 600, 3000):
+            key = "dev.desired.period_s"
+            self.nudge(key)
+            self.run_for(late_ms)
+            revision = self.bucket.set(key, str(1 + late_ms))
+            self.run_for(5000)
+            self.assertEqual(self.bucket.last_of("period_s")["revision"], revision)
+        asked = self.bucket.asked
+        self.run_for(60000)
+        self.assertEqual(self.bucket.asked, asked)
+
     def test_what_changed_during_an_outage(self):
         self.run_for(500)
         self.client.there = False

@@ -2,17 +2,20 @@
 
 python -m tools.run.heap prints it for each outbox, from sources and from .mpy, on MicroPython's
 Unix port (64-bit words; on a board everything but text takes half of that). It is repeatable but
-for what the garbage collector leaves where, so it is given in steps of 4 KB.
+for what the garbage collector leaves where, so it is given in steps of 4 KB. --parts: what each
+further part of the application adds to the heap in use of a board that is connected.
 """
 
 import argparse
 import asyncio
+import json
 import tempfile
 from pathlib import Path
 
 import nats
 
 from tools import deploy, toolchain
+from tools.fleet import nats_jwt, stores
 from tools.run.simulation import MARCH, Board, Server
 
 OUTBOXES = ("off", "none", "stream")
@@ -21,6 +24,7 @@ _LEAST_KB = 32
 _MOST_KB = 512
 _READINGS = 6
 _PATIENCE_S = 6
+_OF_32_BITS = 0.64  # of what 64-bit words take (`make size`)
 
 
 async def starts(nc, url, code, outbox, kilobytes):
@@ -84,9 +88,66 @@ async def table():
     return lines
 
 
+_PRESENCE = {"presence_s": 30}
+_CONFIG = {"config": True}
+_PARTS = {
+    '`"presence_s": 30`': _PRESENCE,
+    '`"logs": true`': {"logs": True},
+    '`"home_assistant": true`, with presence': dict(_PRESENCE, home_assistant=True),
+    '`"config": true`': _CONFIG,
+    '`"update_key"`, with config': _CONFIG,
+    "all of them": dict(_PRESENCE, logs=True, home_assistant=True, **_CONFIG),
+}
+_ROOM = "512K"
+_SETTLED_S = 4
+
+
+async def in_use(nc, url, code, **settings):
+    """The heap in use of a board with these settings, in KB, a while after it has connected."""
+    with tempfile.TemporaryDirectory() as flash:
+        board = Board("board", flash, url, _ROOM, code=code, outbox="stream", **settings)
+        try:
+            await asyncio.sleep(_SETTLED_S)
+            info = json.loads((await nc.request("devices.board.info", b"", _PATIENCE_S)).data)
+        finally:
+            board.kill()
+    return info["heap_used"] / 1024
+
+
+async def parts():
+    """The lines of a Markdown table."""
+    lines = ["| | KB | of that on 32-bit words, about |", "| --- | ---: | ---: |"]
+    with tempfile.TemporaryDirectory() as folder:
+        home, code = Path(folder) / "server", Path(folder) / "mpy"
+        home.mkdir()
+        code.mkdir()
+        server = Server(home, jetstream=True)
+        nc = await nats.connect(server.url)
+        try:
+            await stores.make(nc)
+            deploy.stage(code, None, MARCH, True)
+            without = await in_use(nc, server.url, code)
+            lines.append(_line("none of them", without))
+            key = {"update_key": nats_jwt.Signer("update").public}
+            for name, settings in _PARTS.items():
+                updates = key if "update_key" in name or name == "all of them" else {}
+                found = await in_use(nc, server.url, code, **settings, **updates)
+                lines.append(_line(name, found - without, "+"))
+        finally:
+            await nc.close()
+            server.stop()
+    return lines
+
+
+def _line(name, kilobytes, sign=""):
+    return f"| {name} | {sign}{kilobytes:.1f} | {sign}{kilobytes * _OF_32_BITS:.1f} |"
+
+
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--parts", action="store_true", help="what each part adds")
+    options = parser.parse_args()
     try:
-        print("\n".join(asyncio.run(table())))
+        print("\n".join(asyncio.run(parts() if options.parts else table())))
     except toolchain.ToolError as e:
         raise SystemExit(f"heap: {e}") from None
