@@ -11,7 +11,7 @@ import nats.errors
 import nats.js.errors
 import pytest
 
-from support.live import PATIENCE_S, eventually
+from support.live import PATIENCE_S, seldom
 from support.peer import Peer
 from tools import deploy, toolchain
 from tools.fleet import stores
@@ -129,25 +129,25 @@ class Watching:
 def test_a_board_that_dies_is_missed_within_one_and_a_half_periods(home, peer):
     with Watching(peer, "presence") as seen:
         board = home.board(presence_s=EVERY_S)
-        eventually(lambda: len(seen.states("b")) > 1)
+        seldom(lambda: len(seen.states("b")) > 1)
         _, value = seen.of("b")[-1]
         assert (value["state"], value["every_s"], value["reset"]) == ("up", EVERY_S, "power-on")
         assert (value["address"], value["boot"]) == ("127.0.0.1", 1)
         board.kill()
-        eventually(lambda: seen.states("b")[-1] == "gone")
+        seldom(lambda: seen.states("b")[-1] == "gone")
         (last, _), (gone, _) = seen.of("b")[-2:]
         assert (gone - last).total_seconds() <= 1.5 * EVERY_S
         home.board(presence_s=EVERY_S)
-        eventually(lambda: seen.states("b")[-1] == "up")
+        seldom(lambda: seen.states("b")[-1] == "up")
 
 
 def test_it_outlives_the_server(home, peer):
     kv = peer.run(peer.nc.jetstream().key_value("presence"))
     home.board(presence_s=EVERY_S)
-    first = eventually(lambda: entry(peer, kv, "b")).revision
+    first = seldom(lambda: entry(peer, kv, "b")).revision
     home.server.kill()
     home.server.again()
-    eventually(lambda: entry(peer, kv, "b") and entry(peer, kv, "b").revision > first)
+    seldom(lambda: entry(peer, kv, "b") and entry(peer, kv, "b").revision > first)
 
 
 def entry(peer, kv, key):
@@ -170,7 +170,7 @@ def test_leaving_on_purpose_is_told(home, peer):
 def test_a_server_without_the_bucket_costs_nothing_but_a_line(home, peer):
     peer.run(peer.nc.jetstream().delete_key_value("presence"))
     board = home.board(presence_s=EVERY_S)
-    eventually(lambda: "its presence is not told" in board.tail())
+    seldom(lambda: "its presence is not told" in board.tail())
     assert board.ended is None
 
 
@@ -200,7 +200,7 @@ class Config:
 
     def applied(self, field, revision, name="b"):
         """Wait until a board has answered: what it says."""
-        told = eventually(lambda: self.reported(field, name).get("revision") == revision)
+        told = seldom(lambda: self.reported(field, name).get("revision") == revision)
         return told and self.reported(field, name)
 
 
@@ -221,7 +221,7 @@ def test_settings_are_changed_while_the_board_runs(home, peer, config):
     fast = config.want("period_s", "0.1", "_all")
     assert config.applied("period_s", fast)["value"] == 0.1
     before = count(peer, "heap"), count(peer, "temp")
-    eventually(lambda: count(peer, "temp") > before[1] + 20)
+    seldom(lambda: count(peer, "temp") > before[1] + 20)
     assert count(peer, "heap") <= before[0] + 1
     bad = config.want("period_s", "-3")
     told = config.applied("period_s", bad)
@@ -230,11 +230,11 @@ def test_settings_are_changed_while_the_board_runs(home, peer, config):
 
 def test_a_restart_for_a_setting_costs_no_reading(home, peer, config):
     board = home.board(config=True)
-    eventually(lambda: count(peer, "temp") > 2)
+    seldom(lambda: count(peer, "temp") > 2)
     revision = config.want("sync_s", "7")
     assert config.applied("sync_s", revision)["value"] == 7
     more = count(peer, "temp") + 5
-    eventually(lambda: count(peer, "temp") > more)
+    seldom(lambda: count(peer, "temp") > more)
     js = peer.nc.jetstream()
     found = peer.run(js.stream_info("READINGS")).state.messages
     seqs = {}
@@ -257,7 +257,7 @@ def test_a_board_that_sleeps_asks_before_it_does(home, peer, config):
     revision = config.want("sleep_s", "300")
     home.boards.clear()
     home.board(config=True, sleep_s=600, awake_s=20)
-    eventually(lambda: home.boards[0].asleep_s == 300)
+    seldom(lambda: home.boards[0].asleep_s == 300)
     assert config.applied("sleep_s", revision)["value"] == 300
 
 
@@ -276,7 +276,7 @@ def test_logs_are_heard_and_what_was_said_before_a_reset_comes_after_it(home, pe
     while json.loads(message.data)["msg"] != "connected":
         message = heard.get(timeout=PATIENCE_S)
     home.server.kill()
-    eventually((board.folder / "logs.txt").exists)
+    seldom((board.folder / "logs.txt").exists)
     board.kill()
     home.server.again()
     with again(home) as other:
@@ -298,15 +298,15 @@ def logged(peer, level):
 
 def test_through_the_outbox_they_outlast_an_outage_and_a_power_cut(home, peer):
     board = home.board(logs="outbox", sync_s=1)
-    eventually(lambda: "connected" in [line["msg"] for line in logged(peer, "info")])
+    seldom(lambda: "connected" in [line["msg"] for line in logged(peer, "info")])
     home.server.kill()
-    eventually(lambda: "disconnected" in board.output())
+    seldom(lambda: "disconnected" in board.output())
     time.sleep(2)  # more than sync_s
     board.kill()
     home.server.again()
     home.board(logs="outbox", sync_s=1)
     with again(home) as other:
-        told = eventually(lambda: logged(other, "warning"))
+        told = seldom(lambda: logged(other, "warning"))
     assert told[0]["boot"] == 1 and told[0]["msg"].startswith("disconnected: ")
     assert len([line for line in told if line["boot"] == 1]) == len({line["msg"] for line in told})
 
@@ -349,17 +349,17 @@ def runs(config, version):
         found = config.reported("version")
         return found if found.get("value") == version else None
 
-    return eventually(told)
+    return seldom(told)
 
 
 def test_a_board_fetches_a_version_starts_it_and_confirms_it(home, peer, config):
     board = home.board(**updating(home))
-    eventually(lambda: count(peer, "temp") > 1)
+    seldom(lambda: count(peer, "temp") > 1)
     for version, folder in (("0.3.0", "update-a"), ("0.3.1", "update-b")):
         put(peer, home, version)
         revision = config.want("version", version)
         assert runs(config, version)["revision"] == revision
-        eventually(lambda: f"version {version} is confirmed" in board.output())
+        seldom(lambda: f"version {version} is confirmed" in board.output())
         assert (slot(board)["slot"], "starts" in slot(board)) == (folder, False)
 
 
@@ -367,12 +367,12 @@ def test_one_that_does_not_start_comes_back_and_the_board_says_why(home, peer, c
     put(peer, home, "0.3.0", {"app.mpy": None, "app.py": b"raise KeyError('not yet')"})
     board = home.board(**updating(home))
     revision = config.want("version", "0.3.0")
-    told = eventually(lambda: config.reported("version").get("error"))
+    told = seldom(lambda: config.reported("version").get("error"))
     assert "twice" in told and "KeyError: not yet" in told
     assert config.reported("version") == {"value": "0.2.0", "revision": revision, "error": told}
     assert slot(board)["slot"] == ""
     more = count(peer, "temp") + 2
-    eventually(lambda: count(peer, "temp") > more)
+    seldom(lambda: count(peer, "temp") > more)
 
 
 def test_kills_of_server_and_board_in_the_middle_of_it(home, peer, config):
@@ -380,13 +380,13 @@ def test_kills_of_server_and_board_in_the_middle_of_it(home, peer, config):
     put(peer, home, "0.3.0", many)
     board = home.board(**updating(home))
     config.want("version", "0.3.0")
-    eventually((board.folder / "update-a/data-005.bin").exists)
+    seldom((board.folder / "update-a/data-005.bin").exists)
     home.server.kill()
     home.server.again()
-    eventually((board.folder / "update-a/data-020.bin").exists)
+    seldom((board.folder / "update-a/data-020.bin").exists)
     board.kill()
     board.start()
-    eventually(lambda: "starts" in slot(board))
+    seldom(lambda: "starts" in slot(board))
     with again(home) as other:
         assert runs(Config(other), "0.3.0")
     for name, content in many.items():

@@ -8,7 +8,7 @@ import queue
 import paho.mqtt.client as mqtt
 import pytest
 
-from support.live import PATIENCE_S, eventually
+from support.live import PATIENCE_S, seldom
 from support.peer import Peer
 from support.ports import free_port
 from tools.fleet import stores
@@ -105,27 +105,27 @@ def test_a_board_is_found_read_switched_and_missed(home, board):
         f"homeassistant/sensor/b/{kind}/config" for kind in ("temp", "heap", "uptime", "rssi")
     ]
     light = "homeassistant/light/b/led/config"
-    eventually(lambda: {*topics, light} <= home.hear().keys())
+    seldom(lambda: {*topics, light} <= home.hear().keys())
     for topic in topics:
         config = json.loads(home.last[topic])
         assert config.keys() <= SENSOR and config["device"]["identifiers"] == ["b"]
-        reading = eventually(lambda: home.hear().get(config["state_topic"]))
+        reading = seldom(lambda: home.hear().get(config["state_topic"]))
         assert isinstance(json.loads(reading)["v"], int | float)
     config = json.loads(home.last[light])
     assert config.keys() == LIGHT
     assert "value_json.state" in config["availability_template"]
-    assert eventually(lambda: is_here(home.hear().get(config["availability_topic"])))
+    assert seldom(lambda: is_here(home.hear().get(config["availability_topic"])))
     for payload in ("on", "off"):
         home.publish(config["command_topic"], payload)
-        eventually(lambda: home.hear().get(config["state_topic"]) == payload)
+        seldom(lambda: home.hear().get(config["state_topic"]) == payload)
         assert board.lit is (payload == "on")
     board.kill()
-    eventually(lambda: home.hear()[config["availability_topic"]] == "")
+    seldom(lambda: home.hear()[config["availability_topic"]] == "")
 
 
 def test_it_is_announced_again_when_home_assistant_has_started(home, board):
     topic = "homeassistant/sensor/b/temp/config"
-    eventually(lambda: topic in home.hear())
+    seldom(lambda: topic in home.hear())
     del home.last[topic]
     home.publish("homeassistant/status", "online")
-    eventually(lambda: topic in home.hear())
+    seldom(lambda: topic in home.hear())

@@ -29,7 +29,8 @@ _PATIENCE_S = 120
 _INLINE = re.compile(r"`([^`\n]+)`")
 _COMMENT = re.compile(r"  +# .*")
 _PROGRAMS = ("make", "build/", "mpremote", "cp ", "MICROPYPATH=", "UNATS", "nats ")
-_MAKE = "make -o lint -o build/base.stamp -o build/bench.stamp -o build/valgrind.stamp "
+_MADE = ("base", "bench", "valgrind", "page", "browser")
+_MAKE = f"make -o lint {' '.join(f'-o build/{name}.stamp' for name in _MADE)} "
 _COLLECT = "--collect-only -q -n 0"
 
 # NATS' own command line, which is no part of this project.
@@ -322,6 +323,8 @@ def test_the_readmes_of_lib_and_firmware(user, take):
     user.run(one("build/venv/bin/python -m tools.bench.nkey"))
     assert one("make bridge") in READMES["lib/unats/README.md"]  # as in that of tools
     one = take("firmware/README.md")
+    user.values = [("heap", "heap --help")]
+    assert "--parts" in user.run(one("build/venv/bin/python -m tools.run.heap"))
     assert one("make deploy SOURCES=1") == "make deploy SOURCES=1"  # ... and the first one
     one = take("lib/unats/jetstream/README.md")
 

@@ -10,7 +10,7 @@ from support.interpreters import run_micropython
 from support.paths import PROGRAMS
 
 
-@pytest.mark.parametrize("sizes", ["4096 64", "512 320"])
+@pytest.mark.parametrize("sizes", ["4096 64", pytest.param("512 320", marks=pytest.mark.soak)])
 def test_the_power_is_cut_at_every_write(sizes):
     output = run_micropython(
         PROGRAMS / "update_cuts.py", *sizes.split(), heapsize="256M", timeout_s=300

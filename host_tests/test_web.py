@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support.javascript import Browser
-from support.live import PATIENCE_S, eventually
+from support.live import PATIENCE_S, seldom
 from support.peer import Peer
 from support.ports import free_port
 from tools.fleet import stores
@@ -84,7 +84,7 @@ class Look:
             text = self.text(selector)
             return text if text and all(word in text for word in words) else None
 
-        return eventually(there, f"no {words} in {selector}: {self.text(selector)}")
+        return seldom(there, f"no {words} in {selector}: {self.text(selector)}")
 
     def click(self, selector):
         self.run("await page.$eval(%s, (found) => found.click())", selector)
@@ -116,7 +116,7 @@ def test_a_board_is_shown_switched_set_and_read(browser, start_board):
     browser.click("#settings button")
     browser.sees('[data-field="period_s"] .error', "must be between")
     browser.sees("#logs", "connected", "set from afar: period_s")
-    charts = eventually(lambda: browser.run("return (await page.$$('#charts canvas')).length"))
+    charts = seldom(lambda: browser.run("return (await page.$$('#charts canvas')).length"))
     assert charts == 4
     browser.click("#close")
     assert browser.run("return await page.$eval('#detail', (found) => found.hidden)")
@@ -135,7 +135,7 @@ def test_it_survives_the_servers_death_and_shades_the_outage(browser, start_boar
     browser.sees("#link", "connected")
     browser.sees('[data-name="a"] .age', "now")
     shades = "[data-kind=temp][data-shades='1']"
-    eventually(lambda: browser.run("return Boolean(await page.$(%s))", shades))
+    seldom(lambda: browser.run("return Boolean(await page.$(%s))", shades))
     complaints = [text for text in browser.errors if "WebSocket connection to" not in text]
     assert complaints == []  # the browser itself says that the server is away
 
@@ -162,7 +162,7 @@ def test_200_boards_on_a_phone(browser, server):
         browser.sees('[data-name="board-199"]', "temp", "199 °C")
         browser.type("#filter", "board-07")
         visible = "return (await page.$$('.board:not([hidden])')).length"
-        eventually(lambda: browser.run(visible) == 10)
+        seldom(lambda: browser.run(visible) == 10)
         browser.click('[data-name="board-077"]')
         width = browser.run("return await page.evaluate(() => document.body.scrollWidth)")
         assert width <= 375

@@ -301,7 +301,7 @@ class Refused(UpdateTest):
         name = "1.1.0/%d.manifest" % packages.MPY
         self.store.put("1.1.0")
         good = self.store.objects[name]
-        for i in range(0, len(good) - 2, 37):
+        for i in range(0, len(good) - 2, 97):
             altered = bytearray(good)
             altered[i] ^= 1
             self.store.objects[name] = bytes(altered)

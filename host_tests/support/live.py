@@ -151,9 +151,9 @@ class Board:
         self._process.stdout.close()
 
 
-def eventually(condition, what="what is waited for does not come"):
-    """What `condition()` gives once it is true, however long that takes; AssertionError, in the
-    end.
+def eventually(condition, what="what is waited for does not come", every_s=0.005):
+    """What `condition()` gives once it is true, looked at so often, however long that takes;
+    AssertionError, in the end.
     """
     deadline = time.monotonic() + PATIENCE_S
     while True:
@@ -161,7 +161,12 @@ def eventually(condition, what="what is waited for does not come"):
         if value:
             return value
         assert time.monotonic() < deadline, what
-        time.sleep(0.005)
+        time.sleep(every_s)
+
+
+def seldom(condition, what="what is waited for does not come"):
+    """As `eventually`, for what takes seconds, and costs something to be looked at."""
+    return eventually(condition, what, 0.1)
 
 
 def pattern(n):
