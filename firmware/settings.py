@@ -341,12 +341,11 @@ def _bytes(values, field, low, high):
 
 
 def _update_key(values):
-    loaded = set(sys.modules)
+    stays = "unats.auth" in sys.modules
     from unats.auth.nkey import public_bytes
 
-    for name in ("unats.auth.nkey", "unats.auth"):
-        if name not in loaded:
-            del sys.modules[name]
+    if not stays:  # it is given back, with what it takes of the heap
+        del sys.modules["unats.auth.nkey"], sys.modules["unats.auth"], sys.modules["unats"].auth
     try:
         public_bytes(values["update_key"])
     except ValueError as mistake:

@@ -16,6 +16,11 @@ HEAP = "128M"  # for the flash as it was at every cut
 TIMEOUT_S = 300
 
 
+def _long(value):
+    """A case of the long tests."""
+    return pytest.param(value, marks=pytest.mark.soak)
+
+
 def cut_everywhere(*words):
     """The figures that the run prints at its end."""
     output = run_micropython(
@@ -36,13 +41,13 @@ def test_littlefs_over_a_fill_drain_refill_cycle(sizes):
     assert figures["starts"] == 4
 
 
-@pytest.mark.parametrize("sizes", ["4096 32 1024", "512 200 600"])
+@pytest.mark.parametrize("sizes", ["4096 32 1024", _long("512 200 600")])
 def test_littlefs_at_random(sizes, seed):
     figures = cut_everywhere("lfs", *sizes.split(), seed)
     assert figures["cuts"] > 50
 
 
-@pytest.mark.parametrize("sizes", ["4096 40 1024", "512 300 600"])
+@pytest.mark.parametrize("sizes", ["4096 40 1024", _long("512 300 600")])
 def test_readings_that_are_refused(sizes, seed):
     figures = cut_everywhere("held", *sizes.split(), seed)
     assert figures["cuts"] > 50
@@ -59,7 +64,7 @@ def test_a_full_littlefs_drops_the_oldest_readings():
     assert 30 < figures["stored"] < figures["readings"]
 
 
-@pytest.mark.parametrize("seeded", [False, True])
+@pytest.mark.parametrize("seeded", [False, _long(True)])
 def test_fat(seeded, seed):
     figures = cut_everywhere("fat", 512, 128, 1024, *([seed] if seeded else []))
     assert figures["cuts"] > 50

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
 
@@ -174,6 +175,18 @@ def test_one_board_is_the_default(tmp_path):
     assert code == 0
     assert summary(out, "board-1")[3:] == (0, "1 of 1")
     assert "all boards" not in out
+
+
+def test_with_a_page(start):
+    running = start("--seconds", "4", "--web", "--devices", "2")
+    running.read_until(r"In a browser: http")
+    url = re.search(r"In a browser: (\S+)", running.seen)[1]
+    with urllib.request.urlopen(url, timeout=HANGS_S) as answer:
+        assert b"unats fleet" in answer.read()
+    with urllib.request.urlopen(url + "fleet.json", timeout=HANGS_S) as answer:
+        assert json.load(answer)["server"].startswith("ws://127.0.0.1:")
+    code, _, errors = running.finish()
+    assert (code, errors) == (0, "")
 
 
 def test_the_heap_of_a_board_does_not_grow(tmp_path):
@@ -394,6 +407,7 @@ def test_a_heap_that_is_too_small_is_a_failure(tmp_path):
         ("--outage", "-1"),
         ("--outage", "3", "--seconds", "5"),
         ("--outage", "3", "--server", "h"),
+        ("--web", "--secure"),
     ],
 )
 def test_a_wrong_option_is_refused(tmp_path, wrong):

@@ -48,6 +48,31 @@ class Values(unittest.TestCase):
         self.assertEqual(found, [])
         self.assertEqual(mistakes(token="t"), [])
 
+    def test_a_fleet_s(self):
+        key = identities.public(identities.seed("user", bytes(32)))
+        good = {"config": True, "presence_s": 30, "update_key": key, "update_domain": "fleet"}
+        self.assertEqual(
+            mistakes(logs="outbox", log_level="debug", home_assistant=True, **good), []
+        )
+        self.assertEqual(mistakes(**{"sensors.temp": False}), [])
+        for field, value, word in (
+            ("presence_s", 2, "between"),
+            ("logs", "all", "outbox"),
+            ("log_level", "loud", "critical"),
+            ("update_key", key[:-1], "56"),
+            ("update_key", "S" + key[1:], "checksum"),
+            ("outbox_policy", "refuse", "newest"),
+            ("sensors.temp", 0, "true or false"),
+        ):
+            changes = dict(good)
+            changes[field] = value
+            self.assert_wrong(mistakes(**changes), field, word)
+        self.assert_wrong(mistakes(update_key=key), "update_key", "config")
+        self.assert_wrong(mistakes(update_domain="x"), "update_domain", "update_key")
+        self.assert_wrong(mistakes(home_assistant=True), "home_assistant", "presence_s")
+        self.assert_wrong(mistakes(logs="outbox", outbox="off"), "logs", "outbox")
+        self.assert_wrong(mistakes(device="_all"), "device", "all boards")
+
     def test_outbox(self):
         for kind in ("none", "stream", "off"):
             self.assertEqual(mistakes(outbox=kind), [])

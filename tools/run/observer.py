@@ -13,10 +13,12 @@ import nats.errors
 
 from tools import deploy
 from tools.console import Rows, indented, size, value
+from tools.fleet import stores
 from tools.run import address
 from tools.run.secure import Secured
 from tools.run.simulation import MARCH, Board, Server
 from tools.run.stream import Record, Stream
+from tools.run.web import Web
 from tools.toolchain import ToolError
 
 _START_S = 45  # for the first readings of all boards; only a run that fails takes that long
@@ -125,6 +127,7 @@ class Run:
         self._server = None
         self._stream = None
         self._secured = None
+        self._web = None
         self._cheats = None  # (how many were tried, how many were refused)
         self._outage = _outage(options)  # (when, how long) in seconds, or None
         self._away = False  # it is on
@@ -140,6 +143,8 @@ class Run:
     async def go(self, stack, folder):
         """Run; children are ended by `stack`. Returns what went wrong, as a list of texts."""
         url = self._options.server or self._start_server(stack, folder)
+        if self._web:
+            stack.enter_context(self._web.page())
         await self._connect(url)
         try:
             await self._prepare()
@@ -173,6 +178,9 @@ class Run:
         if self._options.secure:
             self._secured = Secured(folder, self._names())
             options = self._secured.server_options
+        if self._options.web:
+            self._web = Web(folder)
+            options = self._web.server_options
         self._server = Server(_subfolder(folder, "server"), *options, jetstream=not self._secured)
         stack.callback(self._server.stop)
         return self._server.url
@@ -215,7 +223,7 @@ class Run:
             self._devices[name] = Device(name, has_stream=self._server is not None)
         if self._server:
             self._stream = Stream(self._nats)
-            await self._stream.make()
+            await stores.make(self._nats) if self._web else await self._stream.make()
         await self._subscribe()
 
     def _names(self):
@@ -229,6 +237,8 @@ class Run:
             "period_s": self._options.period,
             "outbox": "stream" if self._stream else "none",
         }
+        if self._web:
+            settings.update(presence_s=5, config=True, logs=True)
         code = _subfolder(folder, "code")
         deploy.stage(code, None, MARCH, True)
         for name, device in self._devices.items():
@@ -254,6 +264,8 @@ class Run:
         version = f"{version.major}.{version.minor}.{version.patch}"
         server = f"nats-server {version} at {address.shown(url)}"
         self._console.line(f"{boards} with {heap} of heap, {server}", "bold")
+        if self._web:
+            self._console.line(f"In a browser: {self._web.url}", "bold")
         if self._secured:
             self._console.line("TLS, and an identity for each of them.", "dim")
         length = f"for {options.seconds:g} s" if options.seconds else "until Ctrl-C"
@@ -492,7 +504,7 @@ class Run:
         answer = msg.data.decode(errors="replace")
         is_lit = device.board.lit  # seen on the board itself, whatever it answers
         good = answer == ("on" if lit else "off") and is_lit == lit
-        device.disobeyed += not good
+        device.disobeyed += not good and not self._web  # where a person may switch it, too
         text = f"{answer}, LED is {'lit' if is_lit else 'dark'}, {took * 1000:.1f} ms"
         self._show_command(device, command, text, good)
         return took if good else None

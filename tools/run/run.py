@@ -4,6 +4,7 @@
     make run SECONDS=10 DEVICES=20       twenty boards, for ten seconds from when all are up
     make run OUTAGE=0                    without killing the server in the middle of it
     make run SECURE=1                    over TLS, each board with credentials of its own
+    make run WEB=1                       with a page that shows the boards, in a browser
     make run SERVER=nats://host:4222     a server that is there already
 
 The server of our own has a JetStream stream of all readings. It is killed in the middle of the run
@@ -30,7 +31,7 @@ from pathlib import Path
 from tools.console import Console
 from tools.run import address
 from tools.run.observer import Run
-from tools.run.simulation import HEAP, SECURE_HEAP
+from tools.run.simulation import FLEET_HEAP, HEAP, SECURE_HEAP
 from tools.toolchain import ToolError
 
 _BOARD_BYTES = 12 << 20  # of memory for a board: its process, and what the server keeps for it
@@ -155,10 +156,15 @@ def options_from(arguments):
     parser.add_argument(
         "--heap", type=_heap, help=f"of a board (default: {HEAP}, with --secure {SECURE_HEAP})"
     )
+    parser.add_argument("--web", action="store_true", help="a page that shows the boards")
     parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     parser.made = "--make" in (sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
-    options.heap = options.heap or (SECURE_HEAP if options.secure else HEAP)
+    options.heap = options.heap or (
+        FLEET_HEAP if options.web else SECURE_HEAP if options.secure else HEAP
+    )
+    if options.web and (options.server or options.secure):
+        parser.error("argument --web: only with a plain server of our own")
     if options.secure and options.server:
         parser.error("argument --secure: not with --server, whose credentials are its own")
     if options.outage and options.server:

@@ -29,6 +29,9 @@ SOURCES_HEAP = "212K"  # of one that compiles its modules itself
 # they take up to 40 KB of it.)
 SECURE_HEAP = "240K"
 
+# With presence, configuration from afar and logs.
+FLEET_HEAP = "256K"
+
 MARCH = "x64" if platform.machine() == "x86_64" else None  # what kernels are compiled for
 
 _FIRMWARE = ROOT / "firmware"
