@@ -60,7 +60,7 @@ class Values(unittest.TestCase):
             ("logs", "all", "outbox"),
             ("log_level", "loud", "critical"),
             ("update_key", key[:-1], "56"),
-            ("update_key", "S" + key[1:], "checksum"),
+            ("update_key", "S" + key[1:], "secret"),
             ("outbox_policy", "refuse", "newest"),
             ("sensors.temp", 0, "true or false"),
         ):
