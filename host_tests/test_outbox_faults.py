@@ -33,7 +33,7 @@ def cut_everywhere(*words):
     }
 
 
-@pytest.mark.parametrize("sizes", ["4096 32 1024", "512 200 2000", "512 200 500"])
+@pytest.mark.parametrize("sizes", ["4096 32 1024", _long("512 200 2000"), "512 200 500"])
 def test_littlefs_over_a_fill_drain_refill_cycle(sizes):
     figures = cut_everywhere("lfs", *sizes.split())
     assert figures["cuts"] > 150

@@ -317,7 +317,7 @@ class Turns(Case):
             user.world = world
         self.clock.sleep_ms, self.clock.gmtime = world.sleep_ms, world.gmtime
         values = {"server": "broker.example", "wifi_ssid": "net", "wifi_password": "password"}
-        values.update({"device": "b", "period_s": 0.3, "outbox_flash": 65536})
+        values.update({"device": "b", "period_s": 0.5, "outbox_flash": 65536})
         values.update(changes)
         if "sleep_s" in values:
             del values["period_s"]
@@ -402,7 +402,7 @@ class Turns(Case):
         return world.app
 
     def test_a_pico(self):
-        world = self.world(rp2.Rp2, "rp2", 8388)
+        world = self.world(rp2.Rp2, "rp2", 8388, period_s=0.3)
         self.bad_days(world)
         self.live(world)
         self.assertTrue(0 < world.longest_hunger_ms <= 8300, world.longest_hunger_ms)
