@@ -55,10 +55,11 @@ def steps(app, domain, key, version, slot, reserve, progress):
     app.board.feed()
     check(manifest, key, version, mpy)
     yield
-    done = size = 0
+    done = size = count = 0
     whole = True
     for digest, length, path in files(manifest):
         size += length
+        count += 1
         if whole and _is(slot + "/" + path, digest, length):
             done += length
             yield
@@ -66,7 +67,7 @@ def steps(app, domain, key, version, slot, reserve, progress):
             whole = False
             update.remove(slot + "/" + path)
             app.board.feed()
-    _check_room(slot, manifest, size - done, reserve)
+    _check_room(slot, size - done, count, reserve)
     progress(100 * done // max(size, 1))
     if done == size:
         return
@@ -271,9 +272,10 @@ def _is(path, digest, length):
         return False
 
 
-def _check_room(slot, manifest, missing, reserve):
-    """ValueError: flash has no room for what is missing, with what readings may take."""
-    count = sum(1 for _ in files(manifest))
+def _check_room(slot, missing, count, reserve):
+    """ValueError: flash has no room for what is missing, of so many files, with what readings may
+    take.
+    """
     stat = os.statvfs(slot)
     free = stat[0] * stat[3]
     try:

@@ -52,17 +52,17 @@ class Logs(Part):
     """The logs of the board of `app`. outbox: where lines go instead of RAM, or None."""
 
     level = 0  # for `logging`
-    formatter = None
 
     def __init__(self, app, log_level, outbox=None):
         self._app = app
         self._outbox = outbox
         self._least = LEVELS.index(log_level)
         self._lately = []
-        self._lines = []  # (level, line, bytes, whether it is in flash), to be published
+        self._lines = []  # (level, line), to be published
         self._bytes = 0
         self._lost = 0
-        self._kept = self._read() if outbox is None else []
+        self._kept = self._read() if outbox is None else []  # likewise, of earlier starts
+        self._in_flash = bool(self._kept)  # whether any line is
         app.log = self.log
         if app.failure:
             import failure
@@ -85,7 +85,7 @@ class Logs(Part):
                 said.count += 1
                 return
         if len(self._lately) == _SAME:
-            self._end(0)
+            self._end_first()
         self._lately.append(Said(level, text, self._app.client.deadline(_AGAIN_MS)))
         self._take(level, {"msg": text})
 
@@ -107,22 +107,16 @@ class Logs(Part):
         """Publish a line, and end what is no longer counted."""
         client = self._app.client
         if self._lately and not client.left(self._lately[0].until):
-            self._end(0)
-        if not client.connected:
+            self._end_first()
+        lines = self._kept or self._lines
+        if not lines or not client.connected or not client.publish(*self._message(*lines[0])):
             return
-        if self._kept:
-            level, line = self._kept[0]
-            if self._publish(level, line):
-                self._kept.pop(0)
-                if not self._kept:
-                    self._forget()
-        elif self._lines:
-            level, line, size, _ = self._lines[0]
-            if self._publish(level, line):
-                self._lines.pop(0)
-                self._bytes -= size
-                if not self._lines:
-                    self._forget()
+        self._lost = 0
+        line = lines.pop(0)[1]
+        if lines is self._lines:
+            self._bytes -= len(line)
+        if self._in_flash and not lines:
+            self._forget()
 
     def busy(self):
         """Say whether there are lines to be told."""
@@ -135,15 +129,15 @@ class Logs(Part):
     def leave(self, state, wake_s=None):
         """Tell what was counted, and what waits."""
         while self._lately:
-            self._end(0)
+            self._end_first()
         for _ in range(len(self._lines) + len(self._kept)):
             self.turn()
 
     # How
 
-    def _end(self, i):
-        """This message is no longer counted."""
-        said = self._lately.pop(i)
+    def _end_first(self):
+        """The first of those messages is no longer counted."""
+        said = self._lately.pop(0)
         if said.count:
             self._take(said.level, {"msg": said.text, "n": said.count})
 
@@ -160,17 +154,12 @@ class Logs(Part):
             self._lost = 0 if self._outbox.put(*self._message(level, line)) else self._lost + 1
             return
         while self._lines and self._bytes + len(line) > _RAM:
-            self._bytes -= self._lines.pop(0)[2]
+            self._bytes -= len(self._lines.pop(0)[1])
             self._lost += 1
-        kept = level >= _IN_FLASH and not app.client.connected and self._keep(level, line)
-        self._lines.append((level, line, len(line), kept))
+        if level >= _IN_FLASH and not app.client.connected:
+            self._keep(level, line)
+        self._lines.append((level, line))
         self._bytes += len(line)
-
-    def _publish(self, level, line):
-        taken = self._app.client.publish(*self._message(level, line))
-        if taken:
-            self._lost = 0
-        return taken
 
     def _message(self, level, line):
         """The subject and the payload of a line."""
@@ -181,7 +170,7 @@ class Logs(Part):
     # In flash
 
     def _keep(self, level, line):
-        """Write a line to flash; whether it is there."""
+        """Write a line to flash, if that takes it."""
         try:
             try:
                 if os.stat(PATH)[6] + len(line) > _FLASH:
@@ -190,9 +179,9 @@ class Logs(Part):
                 pass  # there is none yet
             with open(PATH, "a") as file:
                 file.write("%d %s\n" % (level, line))
-            return True
+            self._in_flash = True
         except OSError:
-            return False
+            pass  # then it is in RAM only
 
     def _read(self):
         """The lines of earlier starts, a list of (level, line)."""
@@ -208,7 +197,8 @@ class Logs(Part):
         return found
 
     def _forget(self):
-        """All that is in flash has been told."""
+        """What is in flash has been told."""
+        self._in_flash = False
         for path in (OLD, PATH):
             try:
                 os.remove(path)

@@ -12,6 +12,15 @@ from app import Caught, reason
 class Part:
     """One of them."""
 
+    _said = None  # what was said last of how it fares
+
+    def say_once(self, app, text):
+        """Say how it fares, unless that was said last; None: well."""
+        if text != self._said:
+            self._said = text
+            if text is not None:
+                app.say(text)
+
     def turn(self):
         """Called in each turn of the loop, connected or not. Must not wait."""
 

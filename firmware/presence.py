@@ -37,7 +37,6 @@ class Presence(Part):
         self._at = None  # when it is due; None: with the next connection
         self._connection = 0  # the one that it was told through
         self._expires = None  # whether it does, once that is known
-        self._told = None
 
     def turn(self):
         """Tell it, if it is time to."""
@@ -90,7 +89,7 @@ class Presence(Part):
     def _answered(self, ack, error):
         """What came of it; once more, if only the expiry was refused."""
         if error is None:
-            self._told = None
+            self._say(None)
         elif getattr(error, "err_code", 0) == _NO_TTL and self._expires:
             self._expires = False
             self._at = self._app.client.deadline(0)
@@ -99,9 +98,7 @@ class Presence(Part):
             self._say("is not told: %s" % error)
 
     def _say(self, text):
-        if text != self._told:
-            self._told = text
-            self._app.say("its presence " + text)
+        self.say_once(self._app, text and "its presence " + text)
 
 
 def _knows_ttl(version):

@@ -65,7 +65,6 @@ class Twin(Part):
         self._asking = 0
         self._again_at = None  # when to ask for all once more, if need be
         self._late = {}  # (whose, field): [when to ask once more, after how many ms then]
-        self._said = None
         self._changed = False  # what is wanted, since it was looked at
         self._to_tell = {}  # field: what
         self._told = {}
@@ -146,9 +145,8 @@ class Twin(Part):
         self._say(why)
 
     def _say(self, text):
-        if text != self._said:
-            self._said = text
-            self._app.say("its configuration " + text)
+        if text is not None:
+            self.say_once(self._app, "its configuration " + text)
 
     def _take(self, whose, field, stored):
         """Take what the bucket holds for a field."""

@@ -77,6 +77,7 @@ class Update(Part):
         self._reserve = config.outbox_flash if app.boot is not None else 0
         self._state = kept.load(PATH)
         self._slot = running()
+        self._next = SLOTS[self._slot == SLOTS[0]]  # the folder of the next one
         if self._slot is not None:
             app.version = version_of(self._slot)
         self._wanted = None  # (version, revision, whether it may be older)
@@ -144,8 +145,7 @@ class Update(Part):
 
             version = self._wanted[0]
             self._app.say("fetches version " + version)
-            slot = SLOTS[self._slot == SLOTS[0]]
-            what = self._domain, self._key, version, slot, self._reserve, self._at_percent
+            what = self._domain, self._key, version, self._next, self._reserve, self._at_percent
             self._steps = steps(self._app, *what)
 
     def busy(self):
@@ -191,8 +191,7 @@ class Update(Part):
         if outbox is not None and not outbox.sync():
             return  # readings are to be in flash before
         version, revision = self._wanted[:2]
-        slot = SLOTS[self._slot == SLOTS[0]]
-        state = {"slot": slot, "starts": 0, "before": self._slot or ""}
+        state = {"slot": self._next, "starts": 0, "before": self._slot or ""}
         state.update({"version": version, "revision": revision})
         kept.save(PATH, state)
         self._app.say("starts version " + version)

@@ -18,6 +18,7 @@ from firmware_fakes import (
     FakeSensor,
     Said,
     Scratch,
+    run_for,
 )
 from parts import Parts
 from twin import Twin
@@ -75,18 +76,6 @@ class FakeBucket:
         return found[-1] if found else None
 
 
-class Restarted(Exception):
-    pass
-
-
-class Board(FakeBoard):
-    resets = 0
-
-    def reset(self):
-        self.resets += 1
-        raise SystemExit
-
-
 class TwinTest(unittest.TestCase):
     def setUp(self):
         self.scratch = Scratch()
@@ -101,7 +90,7 @@ class TwinTest(unittest.TestCase):
     def start(self):
         """Start the board, with its flash as it is."""
         self.client = FakeClient(self.clock)
-        self.board = Board(self.clock)
+        self.board = FakeBoard(self.clock)
         sensors = [("a", FakeSensor(1)), ("b", FakeSensor(2))]
         self.outbox = FakeOutbox(self.client)
         self.app = App(self.client, self.clock, self.board, "dev", PERIOD_MS, sensors, self.outbox)
@@ -130,18 +119,13 @@ class TwinTest(unittest.TestCase):
 
     def run_for(self, ms):
         """Turn for so long; whether the board has started anew meanwhile."""
-        until = self.clock.now + ms
-        while self.clock.now < until:
-            self.clock.limit = until
-            try:
-                self.app.turn()
-            except SystemExit:
-                self.clock.limit = None
-                there = self.client.there
-                self.start()
-                self.client.there = there
-                return True
-        self.clock.limit = None
+        try:
+            run_for(self.app, self.clock, ms)
+        except SystemExit:
+            there = self.client.there
+            self.start()
+            self.client.there = there
+            return True
         return False
 
     def want(self, field, value, whose="dev"):
@@ -346,6 +330,17 @@ class Refused(TwinTest):
         self.want("period_s", "5")
         self.run_for(10000)
         self.assertEqual(self.config.period_ms, 5000)
+
+    def test_what_cannot_be_asked_now_is_asked_later(self):
+        self.bucket.error = Error("nobody answers")
+        self.run_for(1000)
+        self.bucket.error = None
+        self.twin._last = lambda stream, subject, handler: False
+        self.run_for(20000)
+        self.twin._last = self.bucket.last
+        self.want("period_s", "5")
+        self.run_for(10000)
+        self.assertEqual((self.config.period_ms, self.app.faults), (5000, 0))
 
     def test_settings_that_became_wrong_have_what_is_over_them_left_out(self):
         self.want("period_s", "5")

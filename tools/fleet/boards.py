@@ -20,11 +20,23 @@ class Boards:
     def __init__(self, nc, known=()):
         self.nc = nc
         self._known = known
+        self._buckets = {}  # those that were opened
+
+    async def _bucket(self, name):
+        if name not in self._buckets:
+            try:
+                self._buckets[name] = await self.nc.jetstream().key_value(name)
+            except nats.js.errors.NotFoundError:
+                raise ToolError(
+                    f"there is no bucket {name} on this server: "
+                    "`python -m tools.fleet setup` makes it"
+                ) from None
+        return self._buckets[name]
 
     async def presences(self):
         """{name: (presence, seconds ago)}; None for a board that is not there."""
         found = dict.fromkeys(self._known)
-        for entry in await _entries(await _bucket(self.nc, PRESENCE)):
+        for entry in await _entries(await self._bucket(PRESENCE)):
             with contextlib.suppress(ValueError):
                 age = time.time() - entry.created.timestamp()
                 found[entry.key] = json.loads(entry.value), age
@@ -33,7 +45,7 @@ class Boards:
     async def config(self, name):
         """{field: [wanted or None, reported or None]} of a board, or of `_all`."""
         found = {}
-        for entry in await _entries(await _bucket(self.nc, CONFIG), f"{name}.*.>"):
+        for entry in await _entries(await self._bucket(CONFIG), f"{name}.*.>"):
             _, kind, field = entry.key.split(".", 2)
             if kind in ("desired", "reported"):
                 text = entry.value.decode(errors="replace")
@@ -42,7 +54,7 @@ class Boards:
 
     async def want(self, name, field, text):
         """Set what is wanted, None for nothing: the revision."""
-        kv = await _bucket(self.nc, CONFIG)
+        kv = await self._bucket(CONFIG)
         key = f"{name}.desired.{field}"
         if text is None:
             await kv.delete(key)
@@ -51,19 +63,10 @@ class Boards:
 
     async def reported(self, name, field):
         """What a board reports of a field, a dict."""
-        kv = await _bucket(self.nc, CONFIG)
+        kv = await self._bucket(CONFIG)
         with contextlib.suppress(nats.js.errors.KeyNotFoundError, ValueError):
             return json.loads((await kv.get(f"{name}.reported.{field}")).value)
         return {}
-
-
-async def _bucket(nc, name):
-    try:
-        return await nc.jetstream().key_value(name)
-    except nats.js.errors.NotFoundError:
-        raise ToolError(
-            f"there is no bucket {name} on this server: `python -m tools.fleet setup` makes it"
-        ) from None
 
 
 async def _entries(kv, keys=">"):

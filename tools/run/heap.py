@@ -8,6 +8,7 @@ further part of the application adds to the heap in use of a board that is conne
 
 import argparse
 import asyncio
+import contextlib
 import json
 import tempfile
 from pathlib import Path
@@ -66,25 +67,37 @@ async def smallest(nc, url, code, outbox):
     return high
 
 
-async def table():
-    """The lines of a Markdown table."""
-    lines = ["| `outbox` | from sources | from `.mpy` |", "| --- | ---: | ---: |"]
+@contextlib.asynccontextmanager
+async def served():
+    """A server with what boards need: its connection, its address, and a folder."""
     with tempfile.TemporaryDirectory() as folder:
-        folders = [Path(folder) / name for name in ("server", "sources", "mpy")]
-        for path in folders:
-            path.mkdir()
-        server = Server(folders[0], jetstream=True)
+        home = Path(folder) / "server"
+        home.mkdir()
+        server = Server(home, jetstream=True)
         nc = await nats.connect(server.url)
         try:
-            await nc.jetstream().add_stream(name="READINGS", subjects=["sensors.>"])
-            for path, compiled in zip(folders[1:], (False, True)):
-                deploy.stage(path, None, MARCH, compiled)
-            for outbox in OUTBOXES:
-                found = [await smallest(nc, server.url, code, outbox) for code in folders[1:]]
-                lines.append('| `"%s"` | %d KB | %d KB |' % (outbox, *found))
+            await stores.make(nc)
+            yield nc, server.url, Path(folder)
         finally:
             await nc.close()
             server.stop()
+
+
+def staged(path, compiled):
+    """The folder, with what is deployed in it."""
+    path.mkdir()
+    deploy.stage(path, None, MARCH, compiled)
+    return path
+
+
+async def table():
+    """The lines of a Markdown table."""
+    lines = ["| `outbox` | from sources | from `.mpy` |", "| --- | ---: | ---: |"]
+    async with served() as (nc, url, folder):
+        codes = [staged(folder / name, name == "mpy") for name in ("sources", "mpy")]
+        for outbox in OUTBOXES:
+            found = [await smallest(nc, url, code, outbox) for code in codes]
+            lines.append('| `"%s"` | %d KB | %d KB |' % (outbox, *found))
     return lines
 
 
@@ -116,26 +129,16 @@ async def in_use(nc, url, code, **settings):
 
 async def parts():
     """The lines of a Markdown table."""
-    lines = ["| | KB | of that on 32-bit words, about |", "| --- | ---: | ---: |"]
-    with tempfile.TemporaryDirectory() as folder:
-        home, code = Path(folder) / "server", Path(folder) / "mpy"
-        home.mkdir()
-        code.mkdir()
-        server = Server(home, jetstream=True)
-        nc = await nats.connect(server.url)
-        try:
-            await stores.make(nc)
-            deploy.stage(code, None, MARCH, True)
-            without = await in_use(nc, server.url, code)
-            lines.append(_line("none of them", without))
-            key = {"update_key": nats_jwt.Signer("update").public}
-            for name, settings in _PARTS.items():
-                updates = key if "update_key" in name or name == "all of them" else {}
-                found = await in_use(nc, server.url, code, **settings, **updates)
-                lines.append(_line(name, found - without, "+"))
-        finally:
-            await nc.close()
-            server.stop()
+    lines = ["| | KB | on 32-bit words, about |", "| --- | ---: | ---: |"]
+    key = {"update_key": nats_jwt.Signer("update").public}
+    async with served() as (nc, url, folder):
+        code = staged(folder / "mpy", True)
+        without = await in_use(nc, url, code)
+        lines.append(_line("none of them", without))
+        for name, settings in _PARTS.items():
+            updates = key if "update_key" in name or name == "all of them" else {}
+            found = await in_use(nc, url, code, **settings, **updates)
+            lines.append(_line(name, found - without, "+"))
     return lines
 
 

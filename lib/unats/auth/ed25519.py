@@ -109,7 +109,15 @@ def _number(data):
 
 def _times_base(k):
     """k times the base point, 0 <= k < 2**255, as the 32 bytes of its encoding."""
-    x, y, z = _multiply(_digits(k), [_number(_COMB[i : i + 32]) for i in range(0, 1536, 32)])
+    return _encoded(*_of_base(k))
+
+
+def _of_base(k):
+    """The same as X, Y and Z."""
+    return _multiply(_digits(k), [_number(_COMB[i : i + 32]) for i in range(0, 1536, 32)])
+
+
+def _encoded(x, y, z):
     z = _inverse(z)
     return (y * z % _P | (x * z % _P & 1) << 255).to_bytes(32, "little")
 

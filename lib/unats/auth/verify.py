@@ -3,12 +3,12 @@
     from unats.auth.verify import verify
     verify("UABC...", message, signature)
 
-Some five times the work of a signature: 1 to 2 s on a Pico W. Loaded when it is used, with the
-arithmetic of `ed25519`; `unats.auth.nkey.release()` gives that back, and whoever imported this
-does so with this. Not constant time, for nothing in it is secret.
+Some three times the work of a signature, which is estimated to be under a second on a Pico W.
+Loaded when it is used, with the arithmetic of `ed25519`; `unats.auth.nkey.release()` gives that
+back, and whoever imported this does so with this. Not constant time, for nothing in it is secret.
 """
 
-from .ed25519 import _COMB, _ORDER, _P, _digits, _inverse, _multiply, _number
+from .ed25519 import _ORDER, _P, _encoded, _inverse, _number, _of_base
 from .nkey import public_bytes
 from .sha512 import sha512
 
@@ -26,12 +26,10 @@ def verify(key, message, signature):
     if len(signature) != 64 or s >= _ORDER:
         return False
     h = _number(sha512(memoryview(signature)[:32], public, message)) % _ORDER
-    x, y, z = _multiply(_digits(s), [_number(_COMB[i : i + 32]) for i in range(0, 1536, 32)])
+    x, y, z = _of_base(s)
     base = x * z % _P, y * z % _P, z * z % _P, x * y % _P
     x, y, z, _ = _add(base, _times(h, (_P - point[0], point[1], 1, _P - point[3])))
-    z = _inverse(z)
-    found = (y * z % _P | (x * z % _P & 1) << 255).to_bytes(32, "little")
-    return found == bytes(signature[:32])
+    return _encoded(x, y, z) == bytes(signature[:32])
 
 
 def _point(data):
