@@ -22,6 +22,8 @@ import micropython  # noqa: E402,F401  makes viper's names known
 from support.hostile import HostileServer  # noqa: E402
 from support.nats_server import NatsServer  # noqa: E402
 from support.peer import Peer  # noqa: E402
+from support.ports import free_port  # noqa: E402
+from tools.fleet import stores  # noqa: E402
 
 
 def pytest_configure():
@@ -62,6 +64,25 @@ def start_nats_server(request):
         return server.start()
 
     return start
+
+
+@pytest.fixture
+def start_fleet_server(start_nats_server):
+    """Starts a NatsServer with that configuration, and with what boards need of a server."""
+
+    def start(config):
+        server = start_nats_server(config, jetstream=True)
+        with Peer(server.url) as peer:
+            peer.run(stores.make(peer.nc))
+        return server
+
+    return start
+
+
+@pytest.fixture
+def port():
+    """One that was free a moment ago."""
+    return free_port()
 
 
 @pytest.fixture

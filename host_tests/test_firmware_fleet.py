@@ -67,6 +67,10 @@ class Home:
         self.boards.append(Board(name, flash, fields.pop("server"), heap, code, **fields))
         return self.boards[-1]
 
+    def observer(self):
+        """A Peer who may see and command all boards."""
+        return Peer(self.server.url, **self.secured.observer())
+
     def stop(self):
         print(*[board.output() for board in self.boards])
         self._over.set()
@@ -86,7 +90,7 @@ def home(tmp_path):
 @pytest.fixture
 def peer(home):
     """Who may see and command all boards."""
-    with Peer(home.server.url, **home.secured.observer()) as peer:
+    with home.observer() as peer:
         peer.run(stores.make(peer.nc))
         yield peer
 
@@ -264,11 +268,6 @@ def test_a_board_that_sleeps_asks_before_it_does(home, peer, config):
 # Logs
 
 
-def again(home):
-    """A Peer for a server that was started again."""
-    return Peer(home.server.url, **home.secured.observer())
-
-
 def test_logs_are_heard_and_what_was_said_before_a_reset_comes_after_it(home, peer):
     heard = peer.subscribe("logs.b.>")
     board = home.board(logs=True, outbox="none")
@@ -279,7 +278,7 @@ def test_logs_are_heard_and_what_was_said_before_a_reset_comes_after_it(home, pe
     seldom((board.folder / "logs.txt").exists)
     board.kill()
     home.server.again()
-    with again(home) as other:
+    with home.observer() as other:
         heard = other.subscribe("logs.b.warning")
         home.board(logs=True, outbox="none")
         line = json.loads(heard.get(timeout=PATIENCE_S).data)
@@ -305,7 +304,7 @@ def test_through_the_outbox_they_outlast_an_outage_and_a_power_cut(home, peer):
     board.kill()
     home.server.again()
     home.board(logs="outbox", sync_s=1)
-    with again(home) as other:
+    with home.observer() as other:
         told = seldom(lambda: logged(other, "warning"))
     assert told[0]["boot"] == 1 and told[0]["msg"].startswith("disconnected: ")
     assert len([line for line in told if line["boot"] == 1]) == len({line["msg"] for line in told})
@@ -387,7 +386,7 @@ def test_kills_of_server_and_board_in_the_middle_of_it(home, peer, config):
     board.kill()
     board.start()
     seldom(lambda: "starts" in slot(board))
-    with again(home) as other:
+    with home.observer() as other:
         assert runs(Config(other), "0.3.0")
     for name, content in many.items():
         assert (board.folder / "update-a" / name).read_bytes() == content

@@ -9,9 +9,6 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from support.live import PATIENCE_S, seldom
-from support.peer import Peer
-from support.ports import free_port
-from tools.fleet import stores
 from tools.run.simulation import Board
 
 EVERY_S = 5
@@ -64,16 +61,8 @@ class Home:
 
 
 @pytest.fixture
-def port():
-    return free_port()
-
-
-@pytest.fixture
-def server(start_nats_server, port):
-    server = start_nats_server(CONFIG % port, jetstream=True)
-    with Peer(server.url) as peer:
-        peer.run(stores.make(peer.nc))
-    return server
+def server(start_fleet_server, port):
+    return start_fleet_server(CONFIG % port)
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ import pytest
 from support.javascript import Browser
 from support.live import PATIENCE_S, seldom
 from support.peer import Peer
-from support.ports import free_port
-from tools.fleet import stores
 from tools.run.simulation import Board
 from tools.toolchain import ROOT, ToolError
 from tools.web.page import Page
@@ -22,16 +20,8 @@ websocket { listen: "127.0.0.1:%d", no_tls: true }
 
 
 @pytest.fixture
-def port():
-    return free_port()
-
-
-@pytest.fixture
-def server(start_nats_server, port):
-    server = start_nats_server(CONFIG % port, jetstream=True)
-    with Peer(server.url) as peer:
-        peer.run(stores.make(peer.nc))
-    return server
+def server(start_fleet_server, port):
+    return start_fleet_server(CONFIG % port)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from firmware_fakes import (
     FakeSensor,
     Said,
     Scratch,
+    run_for,
 )
 from sensors import of
 
@@ -41,13 +42,7 @@ class AppTest(unittest.TestCase):
         self.app.start()
 
     def run_for(self, ms):
-        self.clock.limit = self.clock.now + ms
-        while self.clock.now < self.clock.limit:
-            before = self.clock.now
-            self.app.turn()
-            if self.clock.now == before:
-                self.clock.now += 1
-        self.clock.limit = None
+        run_for(self.app, self.clock, ms)
 
     def ask(self, name, data=b""):
         msg = self.client.send("devices.dev." + name, data)

@@ -11,6 +11,7 @@ from firmware_fakes import (
     FakeClient,
     FakeClock,
     FakeSensor,
+    run_for,
 )
 from homeassistant import HomeAssistant
 from parts import Parts
@@ -39,11 +40,7 @@ class Announced(unittest.TestCase):
         self.app.start()
 
     def run_for(self, ms):
-        until = self.clock.now + ms
-        while self.clock.now < until:
-            self.clock.limit = until
-            self.app.turn()
-        self.clock.limit = None
+        run_for(self.app, self.clock, ms)
 
     def configs(self):
         """What was announced: {topic: [config, ...]}."""

@@ -17,6 +17,7 @@ from firmware_fakes import (
     FakeOutbox,
     FakeSensor,
     Scratch,
+    run_for,
 )
 from parts import Parts
 
@@ -50,13 +51,7 @@ class LogsTest(unittest.TestCase):
         self.app.start()
 
     def run_for(self, ms):
-        self.clock.limit = self.clock.now + ms
-        while self.clock.now < self.clock.limit:
-            before = self.clock.now
-            self.app.turn()
-            if self.clock.now == before:
-                self.clock.now += 1
-        self.clock.limit = None
+        run_for(self.app, self.clock, ms)
 
     def told(self, level):
         return [json.loads(text) for text in self.client.texts("logs.dev." + level)]

@@ -19,31 +19,12 @@ from firmware_fakes import (
     FakeSensor,
     Said,
     Scratch,
+    run_for,
 )
-from packages import KEY, OTHER, FakeStore
+from packages import KEY, OTHER, FakeStore, FakeTwin
 from parts import Parts
 from unats.errors import Timeout
 from unats.jetstream import objectstore
-
-
-class FakeTwin:
-    def __init__(self):
-        self.takers = {}
-        self.told = []
-        self.acknowledged = False
-        self.looks = 0
-
-    def tell(self, field, what):
-        assert field == "version"
-        self.told.append(what)
-
-    def look_again(self):
-        self.looks += 1
-
-
-class Board(FakeBoard):
-    def reset(self):
-        raise SystemExit
 
 
 class UpdateTest(unittest.TestCase):
@@ -72,8 +53,8 @@ class UpdateTest(unittest.TestCase):
         self.client = FakeClient(self.clock)
         self.outbox = FakeOutbox(self.client)
         self.app = App(
-            self.client, self.clock, Board(self.clock), "dev", PERIOD_MS, [("a", FakeSensor(1))],
-            self.outbox,
+            self.client, self.clock, FakeBoard(self.clock), "dev", PERIOD_MS,
+            [("a", FakeSensor(1))], self.outbox,
         )  # fmt: skip
         self.app.version = "1.0.0"
         self.app.failure = failed
@@ -88,18 +69,10 @@ class UpdateTest(unittest.TestCase):
 
     def run_for(self, ms):
         """Turn for so long; whether the board has started anew meanwhile."""
-        self.clock.limit = self.clock.now + ms
         try:
-            while self.clock.now < self.clock.limit:
-                before = self.clock.now
-                self.app.turn()
-                self.store.pump()
-                if self.clock.now == before:
-                    self.clock.now += 1
+            run_for(self.app, self.clock, ms, self.store.pump)
         except SystemExit:
             return True
-        finally:
-            self.clock.limit = None
         return False
 
     def want(self, value, revision=1):

@@ -36,15 +36,6 @@ _TURNS = 3000
 cut_off = []  # open files of boards without power, lest the collector closes them
 
 
-class Reset(SystemExit):
-    pass
-
-
-class Board(FakeBoard):
-    def reset(self):
-        raise Reset
-
-
 class Machine:
     WDT_RESET = 3
     cause = 1
@@ -52,18 +43,6 @@ class Machine:
     @classmethod
     def reset_cause(cls):
         return cls.cause
-
-
-class FakeTwin:
-    def __init__(self):
-        self.takers = {}
-        self.acknowledged = False
-
-    def tell(self, field, what):
-        self.told = what
-
-    def look_again(self):
-        pass
 
 
 class Life:
@@ -92,14 +71,14 @@ class Life:
         self.boot()
         client = FakeClient(FakeClock())
         self.app = App(
-            client, client._clock, Board(client._clock), "dev", 1000, [("a", FakeSensor(1))],
+            client, client._clock, FakeBoard(client._clock), "dev", 1000, [("a", FakeSensor(1))],
             FakeOutbox(client),
         )  # fmt: skip
         client.app = self.app
         self.app.version = "1.0.0"
         self.app.say = lambda text, level=None: None
         self.app.parts = Parts(self.app)
-        self.twin = FakeTwin()
+        self.twin = packages.FakeTwin()
         settings = {"server": "x", "update_key": packages.KEY, "outbox_flash": 0}
         self.app.parts._parts.append(update.Update(self.app, self.twin, Settings(settings)))
         self.app.start()
@@ -113,7 +92,7 @@ class Life:
             try:
                 self.app.turn()
                 self.store.pump()
-            except Reset:
+            except SystemExit:
                 return True
             if examine:
                 examine()

@@ -104,6 +104,21 @@ class FakeClock:
             self.now = self.limit
 
 
+def run_for(app, clock, ms, after=None):
+    """Have an application turn for so long; after: is called behind each turn."""
+    clock.limit = clock.now + ms
+    try:
+        while clock.now < clock.limit:
+            before = clock.now
+            app.turn()
+            if after is not None:
+                after()
+            if clock.now == before:
+                clock.now += 1
+    finally:
+        clock.limit = None
+
+
 class FakeBoard(Board):
     name = "fake"
 
@@ -117,6 +132,7 @@ class FakeBoard(Board):
         self.released = False
         self.cause = "power-on"
         self.slept_ms = None
+        self.resets = 0
 
     def deep_sleep(self, ms):
         self.slept_ms = ms
@@ -161,6 +177,10 @@ class FakeBoard(Board):
 
     def release_watchdog(self):
         self.released = True
+
+    def reset(self):
+        self.resets += 1
+        raise SystemExit
 
 
 class FakeMsg:

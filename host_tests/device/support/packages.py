@@ -107,3 +107,20 @@ class FakeStore:
     def _end(self, error):
         handler, self._going = self._going[4], None
         handler(None if error else Info(0), error)
+
+
+class FakeTwin:
+    """Takes what is told of the version."""
+
+    def __init__(self):
+        self.takers = {}
+        self.told = []
+        self.acknowledged = False
+        self.looks = 0
+
+    def tell(self, field, what):
+        assert field == "version"
+        self.told.append(what)
+
+    def look_again(self):
+        self.looks += 1
