@@ -177,16 +177,44 @@ def test_one_board_is_the_default(tmp_path):
     assert "all boards" not in out
 
 
-def test_with_a_page(start):
-    running = start("--seconds", "4", "--web", "--devices", "2")
+def test_with_a_page_for_which_a_fleet_is_looked_after(start):
+    running = start("--seconds", "45", "--web", "--devices", "2", "--outage", "5")
     running.read_until(r"In a browser: http")
     url = re.search(r"In a browser: (\S+)", running.seen)[1]
     with urllib.request.urlopen(url, timeout=HANGS_S) as answer:
         assert b"unats fleet" in answer.read()
     with urllib.request.urlopen(url + "fleet.json", timeout=HANGS_S) as answer:
         assert json.load(answer)["server"].startswith("ws://127.0.0.1:")
-    code, _, errors = running.finish()
-    assert (code, errors) == (0, "")
+    code, out, errors = running.finish()
+    assert (code, errors) == (0, ""), out
+    told = [
+        "a setting for all boards: period_s is 0.5 on each, ",
+        "board-1  refuses period_s=-1: must be between",
+        "board-2  is killed",
+        "board-2  is missed, ",
+        "board-2  is there again",
+        "the server is killed",
+        "all boards are back",
+        "stage 1: 1 of 2 boards",
+        "board-1  0.2.1: it ended twice before it was confirmed: ValueError: this version",
+        "the update has stopped: board-1 did not take version 0.2.1",
+        "all boards run version 0.2.0 as before",
+        "stage 1: 1 of 2 boards",
+        "board-1  confirmed",
+        "stage 2: 1 of 2 boards",
+        "board-2  confirmed",
+        "all 2 boards run version 0.2.2",
+    ]
+    assert re.search(".*".join(map(re.escape, told)), out, re.S), out
+    published, _, stored, lost, _ = summary(out, "all boards")
+    assert (stored, lost) == (published, 0)
+
+
+def test_what_is_acted_out_takes_its_time(tmp_path):
+    code, out, _ = run(tmp_path, "--seconds", "2", "--web")
+    assert code == 0
+    assert "(Nothing is acted out for the page: that takes a run of 45 s.)" in out
+    assert "period_s" not in out
 
 
 def test_the_heap_of_a_board_does_not_grow(tmp_path):
@@ -506,13 +534,22 @@ def test_when_the_outage_is():
 
 def test_what_the_record_of_a_stream_finds():
     record = Record()
+
+    def take(seq, boot, message_id):
+        record.take("temp", {"seq": seq, "boot": boot}, message_id)
+
     for n in (1, 2, 4):
-        record.take("temp", n, "dev-a-%08x" % n)
-    assert (record.missing({"temp": 4, "heap": 2}), record.twice, record.late) == (3, 0, 0)
-    record.take("temp", 3, "dev-a-00000003")
-    assert (record.missing({"temp": 4}), record.twice, record.late) == (0, 0, 1)
-    record.take("temp", 4, "dev-a-00000005")
+        take(n, 1, "dev-a-%08x" % n)
+    first, other = (1, "temp"), (1, "heap")
+    assert (record.missing({first: 4, other: 2}), record.twice, record.late) == (3, 0, 0)
+    take(3, 1, "dev-a-00000003")
+    assert (record.missing({first: 4}), record.twice, record.late) == (0, 0, 1)
+    take(4, 1, "dev-a-00000005")
     assert (record.twice, record.late) == (1, 1)
+    take(1, 2, "dev-0-00000000")  # the board has started again
+    assert (record.missing({first: 4, (2, "temp"): 2}), record.twice, record.late) == (1, 1, 1)
+    take(5, 1, "dev-a-00000009")
+    assert (record.twice, record.late) == (1, 2)
 
 
 # A server that is there already

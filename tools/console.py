@@ -137,12 +137,20 @@ class Rows:
         self._widths = (11, width) if width else (11,)
         self._start = time.monotonic()
 
+    def line(self, text, *styles):
+        """One that is about nobody."""
+        self.row("", text, *styles)
+
+    def bar(self, text, total):
+        """None: what is done is told line by line. See `Console.bar`."""
+        return contextlib.nullcontext(lambda: None)
+
     def row(self, name, text, *styles):
         cells = [(f"{time.monotonic() - self._start:7.1f} s  ", "dim")]
         if len(self._widths) > 1:
             cells.append((name, ""))
-        else:
-            text = f"{name}{text}"
+        elif name:
+            text = f"{name} {text}"
         self._console.columns([*cells, (text, " ".join(styles))], self._widths)
 
 

@@ -15,9 +15,11 @@ from tools import deploy
 from tools.console import Rows, indented, size, value
 from tools.fleet import stores
 from tools.run import address
+from tools.run.device import Device
 from tools.run.secure import Secured
+from tools.run.show import Show
 from tools.run.simulation import MARCH, Board, Server
-from tools.run.stream import Record, Stream
+from tools.run.stream import Stream
 from tools.run.web import Web
 from tools.toolchain import ToolError
 
@@ -28,6 +30,7 @@ _COMMAND_EVERY_S = 2
 _SUM_EVERY_S = 1
 _ENDING_S = 0.2  # a process that ends closes its sockets a moment before it has ended
 _LOOK_EVERY_S = 1
+_LOOK_AFTER_S = 0.1  # the children, while something is acted out
 _ROUND_S = 0.03  # readings that come so close together are shown on one line
 _EACH_AT_MOST = 4  # boards that are shown one by one; more than that, added up
 _SUMMARY_AT_MOST = 8
@@ -36,6 +39,8 @@ _OUTAGE_AT = 0.3  # of the run's time; in one without end:
 _OUTAGE_AT_S = 10
 _OUTAGE_S = 5  # at most, if nobody says how long
 _SHORTEST_S = 6  # a run for an outage, with time to recover from it
+_SHOW_AT_S = 2  # of the run
+_SHORTEST_SHOW_S = 45  # a run for it
 _RETRY_S = 0.05
 _BACK_S = 45  # for boards to come back; only a run that fails takes that long
 _LATE_S = 1.5  # a reading that is older was kept for a while
@@ -44,74 +49,6 @@ _LATE_S = 1.5  # a reading that is older was kept for a while
 _COMMANDS = (("on", True), ("toggle", False), ("toggle", True), ("off", False), ("", False))
 
 _NETWORK_ERRORS = (nats.errors.Error, OSError, asyncio.TimeoutError)
-
-
-class Device:
-    """What the observer knows of one board.
-
-    `live` is what it heard, `stored` what is in the stream, if there is one.
-    """
-
-    def __init__(self, name, has_stream):
-        self.board = None
-        self.name = name
-        self.live = Record()
-        self.stored = Record() if has_stream else None
-        self.started_at = float("inf")  # when its `up` was 0, as the promptest reading has it
-        self.heard_at = None
-        self.values = {}  # the last of each kind
-        self.connections = 0  # that the board has had
-        self.seen = None  # what info said last, while a person looks on
-        self.first = None  # what info said at the start and at the end
-        self.last = None
-        self.asked = 0
-        self.answered = 0
-        self.disobeyed = 0
-
-    def take(self, kind, reading):
-        """Take a reading just heard; return how many seconds ago it was taken.
-
-        About: `up` is in whole ones.
-        """
-        self.live.take(kind, reading["seq"], "")
-        self.values[kind] = reading["v"]
-        self.heard_at = time.monotonic()
-        self.started_at = min(self.started_at, self.heard_at - reading["up"])
-        return self.heard_at - self.started_at - reading["up"]
-
-    @property
-    def waiting(self):
-        """Readings that were not sent yet, when it was asked; None: not known."""
-        outbox = self.seen and self.seen["outbox"]
-        return outbox["waiting"] if outbox else None
-
-    @property
-    def link(self):
-        return f"no. {self.connections}"
-
-    @property
-    def record(self):
-        """What decides whether everything has arrived."""
-        return self.live if self.stored is None else self.stored
-
-    @property
-    def published(self):
-        return sum(self.last["readings"].values()) - self.last["unsent"]
-
-    @property
-    def received(self):
-        return sum(self.last["readings"].values()) - self.live.missing(self.last["readings"])
-
-    @property
-    def lost(self):
-        """Readings that were published before the last info and are not there."""
-        return max(self.record.missing(self.last["readings"]) - self.last["unsent"], 0)
-
-    @property
-    def dropped(self):
-        """Readings that the board itself has given up."""
-        outbox = self.last["outbox"]
-        return outbox["dropped"] + outbox["damaged"] + outbox["rejected"]
 
 
 class Run:
@@ -128,6 +65,8 @@ class Run:
         self._stream = None
         self._secured = None
         self._web = None
+        seconds = options.seconds or _SHORTEST_SHOW_S
+        self._shows = options.web and seconds >= _SHORTEST_SHOW_S  # see `Show`
         self._cheats = None  # (how many were tried, how many were refused)
         self._outage = _outage(options)  # (when, how long) in seconds, or None
         self._away = False  # it is on
@@ -191,7 +130,7 @@ class Run:
         async def on_error(error):
             errors.append(error)
             if self._rows and not self._away:
-                self._rows.row("", self._scrub(f"observer: {_reason(error)}"), "red")
+                self._rows.line(self._scrub(f"observer: {_reason(error)}"), "red")
 
         async def on_disconnected():
             if not self._nats or self._over or self._away:
@@ -238,7 +177,7 @@ class Run:
             "outbox": "stream" if self._stream else "none",
         }
         if self._web:
-            settings.update(presence_s=5, config=True, logs=True)
+            settings.update(self._web.settings)
         code = _subfolder(folder, "code")
         deploy.stage(code, None, MARCH, True)
         for name, device in self._devices.items():
@@ -270,17 +209,24 @@ class Run:
             self._console.line("TLS, and an identity for each of them.", "dim")
         length = f"for {options.seconds:g} s" if options.seconds else "until Ctrl-C"
         self._console.line(f"Each sensor is read every {options.period:g} s, {length}.", "dim")
-        if self._plan():
-            self._console.line(self._plan(), "dim")
+        for text in self._plan():
+            self._console.line(text, "dim")
         self._console.line()
         self._rows = Rows(self._console, () if self._many else self._devices)
 
     def _plan(self):
+        """Lines about what is going to happen."""
+        if self._shows:
+            yield (
+                "A setting is changed, a board is killed and missed, "
+                "an update comes back, and a good one goes out in stages."
+            )
+        elif self._web:
+            yield f"(Nothing is acted out for the page: that takes a run of {_SHORTEST_SHOW_S} s.)"
         if self._outage:
-            return "The server is killed after {:g} s, for {:g} s.".format(*self._outage)
-        if self._stream and self._options.outage is None:
-            return f"(The server is not killed: that takes a run of {_SHORTEST_S} s.)"
-        return ""
+            yield "The server is killed after {:g} s, for {:g} s.".format(*self._outage)
+        elif self._stream and self._options.outage is None:
+            yield f"(The server is not killed: that takes a run of {_SHORTEST_S} s.)"
 
     async def _subscribe(self):
         for name in self._devices:
@@ -350,9 +296,9 @@ class Run:
             ended = self._scrub(str(hello["disconnected"]))
             before = f"the one before ended with: {ended}"
             text = f"hello again, connection {hello['connections']}; {before}"
-            self._row(name, text, "yellow")
+            self._rows.row(name, text, "yellow")
         elif not self._many:
-            self._row(
+            self._rows.row(
                 name, f"hello from a {hello['board']} board, last reset: {hello['reset']}", "bold"
             )
 
@@ -364,13 +310,7 @@ class Run:
             if "sensor" in report
             else report["outbox"]
         )
-        self._row(name, self._scrub(what), "red")
-
-    def _row(self, name, text, *styles):
-        if self._many:
-            self._rows.row("", f"{name} {text}", *styles)
-        else:
-            self._rows.row(name, text, *styles)
+        self._rows.row(name, self._scrub(what), "red")
 
     # While it runs
 
@@ -382,7 +322,7 @@ class Run:
 
         def tell(text, refused):
             refusals.append(refused)
-            self._rows.row("", text, "green" if refused else "red")
+            self._rows.line(text, "green" if refused else "red")
 
         try:
             await self._secured.cheat(self._server.url, self._nats, tell)
@@ -396,13 +336,13 @@ class Run:
         end = now + (self._options.seconds or float("inf"))
         command_at = now + min(_FIRST_COMMAND_S, (end - now) / 2)
         sum_at = now if self._many and not self._console.terminal else end
-        outage_at = now + self._outage[0] if self._outage else end
+        acts = self._acts(now)
         step = 0
-        while not self._stop.is_set() and now < end:
-            if now >= outage_at:
-                await self._hold_outage(self._outage[1])
-                outage_at = end
+        while not self._stop.is_set() and (now < end or acts):
+            if acts and now >= acts[0][0]:
+                await self._act(acts.pop(0)[1])
                 now = command_at = time.monotonic()
+                step = 0
             if now >= sum_at:
                 self._show_sum()
                 sum_at = now + _SUM_EVERY_S
@@ -410,26 +350,48 @@ class Run:
                 await self._command(*_COMMANDS[step % len(_COMMANDS)])
                 step += 1
                 command_at += _COMMAND_EVERY_S
-            await self._pause(min(end, command_at, sum_at, outage_at) - time.monotonic())
+            act_at = acts[0][0] if acts else end
+            await self._pause(min(command_at, sum_at, act_at) - time.monotonic())
             now = time.monotonic()
 
-    async def _hold_outage(self, seconds):
+    def _acts(self, now):
+        """What happens while it runs: a list of (when at the earliest, coroutine function)."""
+        outage = [(now + self._outage[0], self._hold_outage)] if self._outage else []
+        if not self._shows:
+            return outage
+        devices = list(self._devices.values())
+        show = Show(self._nats, devices, self._rows, self._web.sign, self._options.period)
+        first = (now + _SHOW_AT_S, show.change_settings), (now + _SHOW_AT_S, show.kill_a_board)
+        return [*first, *outage, (now, show.update_badly), (now, show.update)]
+
+    async def _act(self, act):
+        """Do it to its end, unless the run is to stop."""
+        acting = asyncio.create_task(act())
+        while not acting.done() and not self._stop.is_set():
+            await self._pause(_LOOK_AFTER_S)
+        acting.cancel()
+        try:
+            await acting
+        except asyncio.CancelledError:
+            pass
+        except (ToolError, *_NETWORK_ERRORS) as error:
+            self._fail(_reason(error))
+
+    async def _hold_outage(self):
         """Kill the server, start it again after a while, and wait until all boards are back."""
-        self._row_for_all(f"the server is killed, for {seconds:g} s", "yellow")
+        seconds = self._outage[1]
+        self._rows.line(f"the server is killed, for {seconds:g} s", "yellow")
         self._away = True
         self._server.kill()
         await self._pause(seconds)
         await asyncio.to_thread(self._server.again)
-        self._row_for_all("the server is there again", "yellow")
+        self._rows.line("the server is there again", "yellow")
         began = time.monotonic()
         if await self._all_back(began + _BACK_S):
-            self._row_for_all(
+            self._rows.line(
                 f"all boards are back, {time.monotonic() - began:.1f} s later", "green"
             )
         self._away = False
-
-    def _row_for_all(self, text, *styles):
-        self._rows.row("", text, *styles)
 
     async def _all_back(self, deadline):
         """Wait until each board answers.
@@ -473,7 +435,12 @@ class Run:
             self._fail(
                 f"nats-server ended by itself; its output:\n{indented(self._server.tail())}"
             )
-        ended = [device for device in self._devices.values() if device.board.ended is not None]
+        ended = []
+        for device in self._devices.values():
+            if device.board.was_reset:
+                device.board.start()
+            elif device.board.ended is not None and not device.killed:
+                ended.append(device)
         if ended:
             which = "the first one's output" if len(ended) > 1 else "its output"
             self._fail(f"{_names(ended)} ended; {which}:\n{indented(ended[0].board.tail())}")
@@ -486,7 +453,7 @@ class Run:
             typical = f", {statistics.median(good) * 1000:.1f} ms (median)" if good else ""
             text = f"{len(good)} of {len(devices)} answered and obeyed{typical}"
             text = f"led {command or '(read)'} -> {text}"
-            self._rows.row("", text, "green" if len(good) == len(devices) else "red")
+            self._rows.line(text, "green" if len(good) == len(devices) else "red")
 
     async def _switch(self, device, command, lit):
         """Send one command; seconds until the answer, or None if it was not answered or obeyed."""
@@ -511,7 +478,7 @@ class Run:
 
     def _show_command(self, device, command, text, good):
         if not self._many or not good:
-            self._row(
+            self._rows.row(
                 device.name, f"led {command or '(read)'} -> {text}", "green" if good else "red"
             )
 
@@ -525,7 +492,7 @@ class Run:
             if low != high:
                 span = f"{value(kind, low).split()[0]} to {span}"
             spans.append(f"{kind} {span}")
-        self._rows.row("", f"{heard} boards, {self._arrived} readings   " + "   ".join(spans))
+        self._rows.line(f"{heard} boards, {self._arrived} readings   " + "   ".join(spans))
 
     async def _look_on(self):
         """Ask the boards how many readings wait, for who looks at the table."""
@@ -576,7 +543,7 @@ class Run:
     def _on_stored(self, msg):
         _, name, kind = msg.subject.split(".")
         message_id = (msg.headers or {}).get("Nats-Msg-Id", "")
-        self._devices[name].stored.take(kind, json.loads(msg.data)["seq"], message_id)
+        self._devices[name].stored.take(kind, json.loads(msg.data), message_id)
 
     def _summary(self):
         for name, readings in list(self._rounds.items()):

@@ -29,8 +29,8 @@ SOURCES_HEAP = "212K"  # of one that compiles its modules itself
 # they take up to 40 KB of it.)
 SECURE_HEAP = "240K"
 
-# With presence, configuration from afar and logs.
-FLEET_HEAP = "256K"
+# With presence, configuration from afar, logs and updates.
+FLEET_HEAP = "320K"
 
 MARCH = "x64" if platform.machine() == "x86_64" else None  # what kernels are compiled for
 

@@ -32,7 +32,7 @@ class Stream:
 
 
 class Record:
-    """What a board has in the stream: `seqs` of each kind, how many came `twice` or `late`.
+    """What a board has in the stream: `seqs` by (boot, kind), how many came `twice`, or `late`.
 
     Late is what comes after something that was taken later.
     """
@@ -40,22 +40,24 @@ class Record:
     def __init__(self):
         self.seqs = {}
         self.count = self.twice = self.late = 0
-        self._last = ""
+        self._last = 0, ""
 
-    def take(self, kind, seq, message_id):
+    def take(self, kind, reading, message_id):
         """Take the next message.
 
-        A board's message ids grow with the order in which it took its readings.
+        Within a boot a board's message ids grow with the order in which it took its readings.
         """
         self.count += 1
-        seqs = self.seqs.setdefault(kind, set())
+        boot, seq = reading.get("boot") or 0, reading["seq"]
+        seqs = self.seqs.setdefault((boot, kind), set())
         self.twice += seq in seqs
         seqs.add(seq)
-        self.late += message_id < self._last
-        self._last = max(self._last, message_id)
+        self.late += (boot, message_id) < self._last
+        self._last = max(self._last, (boot, message_id))
 
     def missing(self, tops):
-        """How many readings it lacks, of those up to the given seq of each kind."""
+        """How many readings it lacks, of those up to the given seq of each (boot, kind)."""
         return sum(
-            top - sum(seq <= top for seq in self.seqs.get(kind, ())) for kind, top in tops.items()
+            top - sum(seq <= top for seq in self.seqs.get(place, ()))
+            for place, top in tops.items()
         )
