@@ -196,18 +196,18 @@ def _boards(readings, kills, faults, **options):
 
 
 def test_chaos_with_one_server(seed, tmp_path):
-    boards = _boards(640, kills=4, faults=20)
+    boards = _boards(320, kills=2, faults=10)
     with NatsServer(_permissions([]), jetstream=True) as server:
-        figures = _go_through(seed, boards, [server], 16, tmp_path, replicas=1, troubles=6)
-    _check(figures, 3200, 16, 100, 16)
+        figures = _go_through(seed, boards, [server], 8, tmp_path, replicas=1, troubles=6)
+    _check(figures, 1600, 8, 50, 8)
 
 
 def test_chaos_with_a_cluster(seed, tmp_path):
     """`window=1`, as `unats.outbox` has it for clusters."""
-    boards = _boards(300, kills=2, faults=10, window=1)[:3]
+    boards = _boards(200, kills=1, faults=6, window=1)[:3]
     with Cluster() as cluster:
-        figures = _go_through(seed, boards, cluster.servers, 6, tmp_path, 3, troubles=3)
-    _check(figures, 900, 6, 30, 4)
+        figures = _go_through(seed, boards, cluster.servers, 4, tmp_path, 3, troubles=3)
+    _check(figures, 600, 4, 18, 2)
 
 
 @pytest.mark.soak

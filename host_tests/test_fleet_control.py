@@ -8,6 +8,7 @@ import pytest
 
 from support.live import PATIENCE_S, seldom
 from test_firmware_fleet import Config, home, peer, updating  # noqa: F401
+from tools.fleet import control
 from tools.fleet.rollout import numbers, stages
 from tools.toolchain import ROOT
 
@@ -83,14 +84,10 @@ def test_versions_are_compared_as_numbers():
 
 
 @pytest.mark.parametrize("text", ["", "0,100", "10", "100,10", "1,1,100", "x", "1,101"])
-def test_percents_that_are_none(text):
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.fleet", "update", "--stages", text],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2 and "1,10,100" in done.stderr
+def test_percents_that_are_none(text, capsys):
+    with pytest.raises(SystemExit) as ended:
+        control.main(["update", "--stages", text])
+    assert ended.value.code == 2 and "1,10,100" in capsys.readouterr().err
 
 
 def test_without_a_fleet_updates_need_a_key():

@@ -41,13 +41,13 @@ def test_littlefs_over_a_fill_drain_refill_cycle(sizes):
     assert figures["starts"] == 4
 
 
-@pytest.mark.parametrize("sizes", ["4096 32 1024", _long("512 200 600")])
+@pytest.mark.parametrize("sizes", ["4096 16 1024", _long("4096 32 1024"), _long("512 200 600")])
 def test_littlefs_at_random(sizes, seed):
     figures = cut_everywhere("lfs", *sizes.split(), seed)
     assert figures["cuts"] > 50
 
 
-@pytest.mark.parametrize("sizes", ["4096 40 1024", _long("512 300 600")])
+@pytest.mark.parametrize("sizes", ["4096 20 1024", _long("4096 40 1024"), _long("512 300 600")])
 def test_readings_that_are_refused(sizes, seed):
     figures = cut_everywhere("held", *sizes.split(), seed)
     assert figures["cuts"] > 50

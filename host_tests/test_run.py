@@ -438,9 +438,11 @@ def test_a_heap_that_is_too_small_is_a_failure(tmp_path):
         ("--web", "--secure"),
     ],
 )
-def test_a_wrong_option_is_refused(tmp_path, wrong):
-    code, _, complaints = run(tmp_path, *wrong)
-    assert code == 2
+def test_a_wrong_option_is_refused(wrong, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_tool.options_from(wrong)
+    complaints = capsys.readouterr().err
+    assert ended.value.code == 2
     assert wrong[0] in complaints and complaints.count("\n") == 1
     others = {"--outage", "--server", "--web"}
     assert repr(wrong[1]) in complaints or others & set(wrong)

@@ -118,7 +118,7 @@ def compile_mpy(source, name, march=None):
     With `march` its kernels are machine code, without it bytecode. `name` is the file's name in
     the tracebacks on the board. What was compiled before is kept in build/compiled.
     """
-    compiler = Path(binary("mpy-cross"))
+    compiler = Path(binary("mpy-cross")).resolve()
     what = source, name, march, str(compiler), compiler.stat().st_mtime_ns
     kept = BUILD / "compiled" / hashlib.sha256(repr(what).encode()).hexdigest()
     with contextlib.suppress(OSError):
