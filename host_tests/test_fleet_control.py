@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from support.home import Config, updating
 from support.live import PATIENCE_S, seldom
-from test_firmware_fleet import Config, home, peer, updating  # noqa: F401
+from test_firmware_fleet import home, peer  # noqa: F401
 from tools.fleet import control
 from tools.fleet.rollout import numbers, stages
 from tools.toolchain import ROOT

@@ -30,13 +30,17 @@ LIGHT = COMMON | {"command_topic", "payload_on", "payload_off"}
 class Home:
     """An MQTT client: `heard` has (topic, payload) in order."""
 
-    def __init__(self, port, *topics):
+    def __init__(self, port, *topics, login=None):
+        """login: (file of the authority, user, password), over TLS."""
         self._heard = queue.Queue()
         self.last = {}
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
         self.client.on_message = self._on_message
         subscribed = queue.Queue()
         self.client.on_subscribe = lambda *_: subscribed.put(True)
+        if login:
+            self.client.tls_set(login[0])
+            self.client.username_pw_set(*login[1:])
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         self.client.subscribe([(topic, 0) for topic in topics])

@@ -23,8 +23,7 @@ from nats.js.api import StreamConfig
 from fake_board import FakeBoard
 from support.terminal import COLUMNS, Terminal
 from tools import toolchain
-from tools.fleet import fleet as fleets
-from tools.fleet import nats_jwt, provision
+from tools.fleet import nats_jwt, provision, subjects
 from tools.fleet.board import merged
 from tools.fleet.fleet import Fleet
 from tools.run import secure
@@ -534,14 +533,14 @@ def _is_certified(fleet, name):
 def test_a_hole_in_the_permissions_is_noticed(tmp_path, monkeypatch, hole):
     if hole == "permissions":
         monkeypatch.setattr(
-            fleets, "permissions", lambda device: {"publish": [">"], "subscribe": [">"]}
+            subjects, "of_board", lambda device: {"publish": [">"], "subscribe": [">"]}
         )
         monkeypatch.setattr(secure, "_WAIT_S", 1)
     else:  # one that devices have in common with the observer, as is often done
         monkeypatch.setattr(Fleet, "_account_for", lambda self, device: self._account_of_all)
         monkeypatch.setattr(
-            fleets,
-            "_joined",
+            subjects,
+            "join",
             lambda account, fleet, device: nats_jwt.Operator("x").account("none"),
         )
     outcomes = asyncio.run(_cheated(tmp_path))

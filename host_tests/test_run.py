@@ -435,7 +435,7 @@ def test_a_heap_that_is_too_small_is_a_failure(tmp_path):
         ("--outage", "-1"),
         ("--outage", "3", "--seconds", "5"),
         ("--outage", "3", "--server", "h"),
-        ("--web", "--secure"),
+        ("--web", "--server", "h"),
     ],
 )
 def test_a_wrong_option_is_refused(wrong, capsys):

@@ -14,7 +14,9 @@ const browser = await puppeteer.launch({
         LANG: "en_US.UTF-8", LC_ALL: "en_US.UTF-8", LANGUAGE: "en-US",
         LD_LIBRARY_PATH: folder + "/lib", FONTCONFIG_PATH: folder,
     },
-    args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--no-proxy-server", "--hide-scrollbars"],
+    args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--no-proxy-server", "--hide-scrollbars",
+        "--ignore-certificate-errors", // the authorities of tests are known to nobody
+    ],
 });
 const page = await browser.newPage();
 const errors = [];

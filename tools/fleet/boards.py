@@ -6,7 +6,7 @@ import time
 
 import nats.js.errors
 
-from tools.fleet.fleet import CONFIG, PRESENCE
+from tools.fleet.subjects import CONFIG, PRESENCE
 from tools.toolchain import ToolError
 
 _ANSWER_S = 5

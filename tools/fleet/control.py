@@ -33,8 +33,9 @@ from tools.console import Console
 from tools.fleet import nats_jwt, stores
 from tools.fleet.boards import Boards, state
 from tools.fleet.connection import connect, connection, talk
-from tools.fleet.fleet import ALL, STREAM, Fleet
+from tools.fleet.fleet import Fleet
 from tools.fleet.rollout import Rollout
+from tools.fleet.subjects import ALL, STREAM
 from tools.toolchain import ROOT, ToolError
 
 _ANSWER_S = 15  # for a board to apply a setting

@@ -1,42 +1,25 @@
 """A fleet for a try-out: who its boards are, what each may do, and the server that knows them.
 
-    fleet = Fleet.make("fleet", ["192.168.1.10"], ["greenhouse-7", "greenhouse-8"]) fleet =
-    Fleet("fleet")                   # one that is there already fleet.add("greenhouse-9");
-    fleet.renew("greenhouse-7"); fleet.revoke("greenhouse-8"); fleet.save()
+    fleet = Fleet.make("fleet", ["192.168.1.10"], ["greenhouse-7", "greenhouse-8"])
+    fleet = Fleet("fleet")      # one that is there already
+    fleet.add("greenhouse-9"); fleet.renew("greenhouse-7"); fleet.revoke("greenhouse-8")
+    fleet.admit("web")          # the page, too
+    fleet.save()
 
 What lies in its folder (0700; what is private in it is 0600):
 
-    fleet.json         what there is; nothing secret server.conf        for `nats-server -c`, made
-    anew by each change observer.creds     who may see all readings and command all boards ca.pem,
-    ca.der     what boards and people trust devices/           <device>.creds, which goes onto the
-    board private/           seeds of operator and accounts, keys of authority and server: stay
-    where they are jetstream/         the server's store
+    fleet.json         what there is; nothing secret
+    server.conf        for `nats-server -c`, made anew by each change
+    observer.creds     who may see all readings and command all boards
+    web.creds          the page; mqtt.jwt: Home Assistant (see gates.py)
+    ca.pem, ca.der     what boards and people trust
+    devices/           <device>.creds, which goes onto the board
+    private/           seeds of operator and accounts, keys of authority and server: stay where
+                       they are
+    jetstream/         the server's store
 
-**Each board has an account of its own**, and its user in there may use its own subjects only. An
-account for all boards would not do: whoever publishes chooses where the answer goes, so a board
-could have the server answer (the stream's acknowledgement, a stored message) to another's subject,
-past all permissions. Answers across accounts come to the account of whoever asked. What leaves a
-board's account:
-
-    sensors.<device>.>, logs.<device>.>                 to the fleet's account, where the stream is
-    $JS.API.DIRECT.GET.READINGS.sensors.<device>.>, .logs.<device>.>
-                                                        likewise: what the stream holds of these
-    $KV.presence.<device>                               likewise: the board's presence
-    $KV.config.<device>.reported.>                      likewise: its configuration, and
-    $JS.API.DIRECT.GET.KV_config.$KV.config.<device>.desired.>, ._all.desired.>
-                                                        what is wanted of it,
-    $KV.config.<device>.desired.>, ._all.desired.>      which the board may subscribe to
-    $JS.API. ... OBJ_firmware ...                       what it takes to read updates
-    homeassistant.<component>.<device>.<name>.config    for the fleet's account to subscribe to
-    homeassistant.status                                for the boards: Home Assistant has started
-    devices.<device>.hello, .error, .led.state
-                                                        for the fleet's account to subscribe to
-    devices.<device>.>                                  commands, from the fleet's account to the
-                                                        board
-    $SRV.>                                              likewise to all of them: which services
-                                                        are there? (ADR-32)
-
-An account is an entry in server.conf; so this is for some hundred boards, not for thousands.
+Each board has an account of its own: see subjects.py. An account is an entry in server.conf; so
+this is for some hundred boards, not for thousands.
 """
 
 import contextlib
@@ -54,29 +37,9 @@ from pathlib import Path
 
 import trustme
 
-from tools.fleet import nats_jwt
+from tools.fleet import gates, nats_jwt, subjects
 from tools.toolchain import ToolError
 
-STREAM = "READINGS"
-READINGS = "sensors.>"  # what it takes,
-LOGS = "logs.>"  # ... too
-PRESENCE = "presence"  # key-value buckets
-CONFIG = "config"
-FIRMWARE = "firmware"  # an object store
-ALL = "_all"  # whose wishes are for all boards
-INBOX = "_INBOX.%s"  # of a device: where replies to it come
-DOMAIN = "fleet"  # how a board calls the JetStream of the fleet's account: its own has none
-_API = f"$JS.{DOMAIN}.API."
-# What describes an update, a consumer of its pieces, one object's; and its next messages.
-_UPDATES = (
-    f"DIRECT.GET.OBJ_{FIRMWARE}.$O.{FIRMWARE}.M.*",
-    f"CONSUMER.CREATE.OBJ_{FIRMWARE}.*.$O.{FIRMWARE}.C.*",
-    f"CONSUMER.DELETE.OBJ_{FIRMWARE}.*",
-)
-_PIECES = f"CONSUMER.MSG.NEXT.OBJ_{FIRMWARE}.*"
-_STATUS = "homeassistant.status"
-_SERVICES = "$SRV.>"  # asks which services there are, and all of them answer
-_EVENTS = ("hello", "error", "led.state")  # what a device tells on devices.<device>. by itself
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _HOST = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
@@ -191,7 +154,7 @@ class Fleet:
 
     def update_settings(self):
         """The fields of settings.json with which a board takes updates."""
-        return {"update_key": self._signer().public, "update_domain": DOMAIN}
+        return {"update_key": self._signer().public, "update_domain": subjects.DOMAIN}
 
     def sign(self, data):
         """The signature of an update's manifest."""
@@ -211,9 +174,9 @@ class Fleet:
             "device": device,
             "creds": f"{device}.creds",
             "ca": "ca.der",
-            "inbox": INBOX % device,
+            "inbox": subjects.INBOX % device,
             "outbox": "stream",
-            "stream": STREAM,
+            "stream": subjects.STREAM,
         }
 
     # Changing it
@@ -270,6 +233,26 @@ class Fleet:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield Fleet(self.folder)
 
+    def admit(self, gate, port=None, local=False):
+        """Have the server listen for a gate of `gates.GATES`, and make credentials for it.
+
+        Those that were made before are void. local: on this machine only, without TLS. Returns
+        the path of the credentials.
+        """
+        about = gates.GATES[gate]
+        port = about.port if port is None else port
+        _check_port(port)
+        before = self._notes.setdefault("gates", {}).get(gate)
+        if before:
+            self._notes.setdefault("revoked", {})[before["user"]] = int(time.time())
+        user = self._account_of_all.user(
+            gate, publish=about.publish, subscribe=about.subscribe, bearer=about.bearer
+        )
+        self._notes["gates"][gate] = {"user": user.public, "port": port, "local": local}
+        path = self.folder / about.file
+        _write(path, user.jwt() + "\n" if about.bearer else user.creds())
+        return path
+
     # How
 
     def _account(self, file, name, **options):
@@ -302,7 +285,7 @@ class Fleet:
         now = int(time.time())
         expires = None if days is None else now + round(days * _DAY_S)
         user = self._account_for(device).user(
-            device, expires=expires, responses=1, **permissions(device)
+            device, expires=expires, responses=1, **subjects.of_board(device)
         )
         _write(self.folder / f"devices/{device}.creds", user.creds())
         self._notes["devices"][device].update(user=user.public, issued=now, expires=expires)
@@ -331,14 +314,22 @@ class Fleet:
         """
         fleet = self._account_of_all
         fleet.exports, fleet.imports = [], []
+        fleet.revocations = dict(self._notes.get("revoked", {}))
         accounts = [
-            _joined(self._account_for(device), fleet, device) for device in self._notes["devices"]
+            subjects.join(self._account_for(device), fleet, device)
+            for device in self._notes["devices"]
         ]
+        quoted = {"home": json.dumps(str(home))[1:-1]}
         return _SERVER % {
+            **quoted,
             "port": self.port,
-            "home": json.dumps(str(home))[1:-1],
             "operator": self._read("private/operator.jwt"),
             "system": self._system.public,
+            "gates": "".join(
+                gates.config(name, gate["port"], gate["local"])
+                for name, gate in self._notes.get("gates", {}).items()
+            )
+            % quoted,
             "accounts": "\n".join(
                 f"  {account.public}: {account.jwt()}"
                 for account in [self._system, fleet, *accounts]
@@ -356,7 +347,7 @@ class Fleet:
 
 
 _SERVER = """\
-# Made by tools/provision.py, which overwrites it.
+# Made by tools.fleet.provision, which overwrites it.
 port: %(port)d
 pid_file: "%(home)s/server.pid"
 server_name: "fleet"
@@ -373,67 +364,7 @@ resolver: MEMORY
 resolver_preload: {
 %(accounts)s
 }
-"""
-
-
-def permissions(device):
-    """What a device's user may do in its account: subjects to publish, and to subscribe to."""
-    inbox = INBOX % device + ".>"
-    publish = [
-        *_kept(device),
-        *[f"devices.{device}.{event}" for event in _EVENTS],
-        _presence(device),
-        *_reported(device),
-        *_announced(device),
-        *[_API + call for call in (*_UPDATES, _PIECES)],
-        inbox,
-    ]
-    subscribe = [f"devices.{device}.>", _SERVICES, *_desired(device), _STATUS, inbox]
-    return {"publish": publish, "subscribe": subscribe}
-
-
-def _joined(account, fleet, device):
-    """The account of a device, with what it shares with the fleet's."""
-    for subject in (*_kept(device), _presence(device), *_reported(device)):
-        fleet.share(account, subject, "service")
-    for call in (*_UPDATES, _PIECES):
-        tokens = iter(range(1, 3))
-        local = ".".join(f"${next(tokens)}" if t == "*" else t for t in (_API + call).split("."))
-        fleet.share(account, "$JS.API." + call, "service", call == _PIECES, local)
-    for subject in _desired(device):
-        fleet.share(account, subject, "stream")
-    account.share(fleet, f"devices.{device}.>", "service")
-    account.share(fleet, _SERVICES, "service", many=True)
-    fleet.share(account, _STATUS, "stream")
-    for subject in (*_announced(device), *[f"devices.{device}.{event}" for event in _EVENTS]):
-        account.share(fleet, subject, "stream")
-    return account
-
-
-def _presence(device):
-    return f"$KV.{PRESENCE}.{device}"
-
-
-def _announced(device):
-    """Where it tells Home Assistant what it has."""
-    return [f"homeassistant.{kind}.{device}.*.config" for kind in ("sensor", "light")]
-
-
-def _desired(device):
-    """Where it hears what is wanted of it."""
-    return [f"$KV.{CONFIG}.{whose}.desired.>" for whose in (device, ALL)]
-
-
-def _reported(device):
-    """Where it asks for that, and answers."""
-    asks = [f"$JS.API.DIRECT.GET.KV_{CONFIG}.{subject}" for subject in _desired(device)]
-    return [*asks, f"$KV.{CONFIG}.{device}.reported.>"]
-
-
-def _kept(device):
-    """What goes into the stream, and where it asks what that holds of it."""
-    kept = [f"sensors.{device}.>", f"logs.{device}.>"]
-    return [*kept, *[f"$JS.API.DIRECT.GET.{STREAM}.{subject}" for subject in kept]]
+%(gates)s"""
 
 
 def _write(path, content, mode=0o600):
@@ -456,10 +387,10 @@ def _write(path, content, mode=0o600):
 
 
 def _check_device(name):
-    if not isinstance(name, str) or not _DEVICE.fullmatch(name) or name == ALL:
+    if not isinstance(name, str) or not _DEVICE.fullmatch(name) or name == subjects.ALL:
         raise ToolError(
             f"{name!r} cannot be a device: 1 to 32 letters, digits, - and _, "
-            f"since it becomes part of subjects; {ALL} stands for all of them"
+            f"since it becomes part of subjects; {subjects.ALL} stands for all of them"
         )
 
 

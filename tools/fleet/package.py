@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tools import deploy, toolchain
-from tools.fleet.fleet import FIRMWARE
+from tools.fleet.subjects import FIRMWARE
 
 _DOMAIN = b"unats firmware\n"
 _LEAST_MICROPYTHON = "1.23.0"

@@ -12,6 +12,11 @@
     revoke greenhouse-8                        its credentials are void
     server --host 10.0.0.2                     a new certificate for the server, also elsewhere;
                                                --only: no longer at the hosts that it had
+    admit web                                  the page of `make web`: a WebSocket of the server,
+                                               and web.creds, which may do what the page does;
+    admit mqtt                                 Home Assistant: MQTT, and mqtt.jwt, its password;
+                                               --local: both on this machine only, without TLS
+
     list                                       the devices, and how long their credentials are good
 
 `nats-server -c fleet/server.conf` starts the server. After add, renew, revoke and server it has to
@@ -27,6 +32,7 @@ from tools import deploy, toolchain
 from tools.fleet.board import for_board, forgetting
 from tools.fleet.connection import connection, talk
 from tools.fleet.fleet import Fleet
+from tools.fleet.gates import GATES
 from tools.toolchain import ROOT, ToolError
 
 _SETTINGS = ROOT / "firmware/settings.json"
@@ -110,6 +116,15 @@ def _server(options):
     _load_again(options)
 
 
+def _admit(options):
+    gate = GATES[options.gate]
+    with Fleet(options.dir).locked() as fleet:
+        path = fleet.admit(options.gate, options.gate_port, options.local)
+        fleet.save()
+    print(f"{gate.about} may come with {path}, which is secret, and anew each time this is done;")
+    print(f"a server that runs has to be started again with {options.dir}/server.conf")
+
+
 def _load_again(options):
     pid = Fleet(options.dir).server_pid
     print(
@@ -180,6 +195,10 @@ def _parser():
     server.add_argument(
         "--only", action="store_true", help="at no other hosts (default: also at those it had)"
     )
+    admit = command("admit", _admit, "who may come, too")
+    admit.add_argument("gate", choices=GATES)
+    admit.add_argument("--gate-port", type=int, help="where the server listens for it")
+    admit.add_argument("--local", action="store_true", help="on this machine only, without TLS")
     command("list", _list, "the devices")
     put = command("install", _install, "a device's credentials onto its board")
     put.add_argument("device")

@@ -11,8 +11,8 @@ import time
 import nats.js.errors
 
 from tools import package as client
-from tools.fleet.fleet import FIRMWARE
 from tools.fleet.package import Package
+from tools.fleet.subjects import FIRMWARE
 from tools.toolchain import ToolError
 
 _LOOK_EVERY_S = 0.3

@@ -5,7 +5,7 @@ buckets of what else their settings ask for.
 import nats.js.errors
 from nats.js.api import KeyValueConfig, RePublish, StreamConfig
 
-from tools.fleet.fleet import CONFIG, FIRMWARE, LOGS, PRESENCE, READINGS, STREAM
+from tools.fleet.subjects import CONFIG, FIRMWARE, LOGS, PRESENCE, READINGS, STREAM
 
 _HISTORY = 8  # of a value in the configuration
 _MARKER_S = 3600  # for so long a watcher that was away sees that a board has gone

@@ -12,7 +12,7 @@ import nats.errors
 
 from tools.console import Console, Rows
 from tools.fleet import stores
-from tools.fleet.fleet import READINGS
+from tools.fleet.subjects import READINGS
 
 _ASK_EVERY_S = 5  # how many readings wait
 _ANSWER_S = 2

@@ -118,8 +118,8 @@ class Run:
             self._secured = Secured(folder, self._names())
             options = self._secured.server_options
         if self._options.web:
-            self._web = Web(folder)
-            options = self._web.server_options
+            self._web = Web(folder, self._secured and self._secured.fleet)
+            options = options or self._web.server_options
         self._server = Server(_subfolder(folder, "server"), *options, jetstream=not self._secured)
         stack.callback(self._server.stop)
         return self._server.url

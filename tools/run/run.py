@@ -163,8 +163,8 @@ def options_from(arguments):
     options.heap = options.heap or (
         FLEET_HEAP if options.web else SECURE_HEAP if options.secure else HEAP
     )
-    if options.web and (options.server or options.secure):
-        parser.error("argument --web: only with a plain server of our own")
+    if options.web and options.server:
+        parser.error("argument --web: only with a server of our own")
     if options.secure and options.server:
         parser.error("argument --secure: not with --server, whose credentials are its own")
     if options.outage and options.server:

@@ -23,7 +23,8 @@ import nats
 import nats.errors
 
 from tools.fleet import nats_jwt
-from tools.fleet.fleet import STREAM, Fleet
+from tools.fleet.fleet import Fleet
+from tools.fleet.subjects import STREAM
 
 _WAIT_S = 5
 _HOST = "127.0.0.1"

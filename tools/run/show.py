@@ -5,8 +5,8 @@ import json
 import time
 
 from tools.fleet.boards import Boards
-from tools.fleet.fleet import ALL, PRESENCE
 from tools.fleet.rollout import Rollout
+from tools.fleet.subjects import ALL, PRESENCE
 from tools.toolchain import ToolError
 
 _PATIENCE_S = 60  # only what fails takes that long

@@ -33,7 +33,7 @@ async function main() {
     maxReconnectAttempts: -1,
     reconnectTimeWait: 500,
     waitOnFirstConnect: true,
-    inboxPrefix: settings.inbox ?? "_INBOX",
+    inboxPrefix: "_INBOX.page", // as in gates.py
   };
   if (settings.creds) {
     options.authenticator = credsAuthenticator(new TextEncoder().encode(settings.creds));
@@ -91,7 +91,7 @@ async function watch(bucket, key, take, signal) {
 /** Calls take(msg) for what the stream has of a subject since a while, and for what is to come. */
 async function past(subject, take, signal) {
   const consumer = await jetstream(nc).consumers.get("READINGS", {
-    filter_subjects: [subject],
+    filter_subjects: subject, // as text it is a part of the request's subject, which permissions see
     deliver_policy: "by_start_time",
     opt_start_time: new Date(Date.now() - PAST_MS).toISOString(),
   });
