@@ -188,6 +188,7 @@ class Update(Part):
             return
         outbox = self._app.outbox
         self._steps = iter(())  # the next step is this one again
+        self._release()  # there is to be room for what restarts
         if outbox is not None and not outbox.sync():
             return  # readings are to be in flash before
         version, revision = self._wanted[:2]

@@ -8,7 +8,6 @@ What breaks comes from a number that is printed; UNATS_SEED=number repeats it.
 
 import json
 import random
-import threading
 import time
 
 import pytest
@@ -48,13 +47,13 @@ class Storm:
     boards, in the midst of them.
     """
 
-    def __init__(self, seed, home, peer, names, updates, kills):
+    def __init__(self, seed, home, names, updates, kills):
         self._rng = random.Random(seed)
-        self._home, self._peer, self._names = home, peer, names
+        self._home, self._names = home, names
         bad = [list(_BAD)[i % len(_BAD)] for i in range(updates // 3)]
-        self._plan = bad + [None] * (updates - len(bad) - 1)
-        self._rng.shuffle(self._plan)
-        self._plan.append(None)
+        plan = bad + [None] * (updates - len(bad) - 1)
+        self._rng.shuffle(plan)
+        self._plan = [*plan, None]
         what = ["server", "board"] * kills
         self._rng.shuffle(what)
         share = -(-len(what) // updates)
@@ -65,76 +64,88 @@ class Storm:
     def run(self):
         for name in self._names:
             self._home.board(name, logs=True, period_s=1, **updating(self._home))
-        config = Config(self._peer)
         for number, (wrong, kills) in enumerate(zip(self._plan, self._kills), 1):
             begin = time.monotonic()
-            self._update(config, f"0.3.{number}", wrong, kills)
+            self._update(f"0.3.{number}", wrong, kills)
             took = time.monotonic() - begin
-            print(f"0.3.{number}: {wrong or 'good'}, {len(kills)} kills, {took:.0f} s")
+            print(f"0.3.{number}: {wrong or 'good'}, kills: {', '.join(kills)}, {took:.0f} s")
         for board in self._home.boards:
             assert board.ended is None, board.tail()
 
-    def _update(self, config, version, wrong, kills):
+    def _with_server(self, do):
+        """What do(peer) gives. On a connection of its own: nats-py's do not outlive each kill."""
+
+        def once():
+            with self._home.observer() as peer:
+                return do(peer)
+
+        return try_often(once)
+
+    def _update(self, version, wrong, kills):
         change, damage, key = _BAD.get(wrong, (None, None, None))
         made = package(self._home, version, change, key)
         if damage:
             damage(made)
-        try_often(lambda: self._peer.run(made.put(self._peer.nc)))
-        killing = threading.Thread(target=self._kill, args=(kills,))
-        killing.start()
-        try:
-            told = self._settled(config, version)
-            killing.join()
-            for _ in range(_TRIES):
-                failed = [name for name, last in told.items() if last.get("error")]
-                if wrong or not failed:
-                    break
-                self.figures["again"] += len(failed)
-                told.update(self._settled(config, version, failed))
-        finally:
-            killing.join()
+        self._with_server(lambda peer: peer.run(made.put(peer.nc)))
+        told = self._settled(version, self._names, kills)
+        for _ in range(_TRIES):
+            failed = [name for name, last in told.items() if last.get("error")]
+            if wrong or not failed:
+                break
+            self.figures["again"] += len(failed)
+            told.update(self._settled(version, failed))
         self._version = self._version if wrong else version
         for name, last in told.items():
             assert last["value"] == self._version, (version, wrong, name, last)
             assert bool(last.get("error")) is bool(wrong), (version, wrong, name, last)
         self.figures["bad" if wrong else "good"] += 1
 
-    def _settled(self, config, version, names=None):
-        """Have boards wish for it, and wait: {name: what it reports}."""
-        names = names or self._names
-        wish = json.dumps(version)
-        revisions = {n: try_often(lambda: config.want("version", wish, n)) for n in names}
-        told = {}
+    def _settled(self, version, names, kills=()):
+        """Have boards wish for it, kill meanwhile, and wait: {name: what it reports}."""
+        revisions = self._with_server(lambda peer: self._want(Config(peer), version, names))
+        told, kills = {}, list(kills)
+        kill_at = 0
         end = time.monotonic() + _STUCK_S
-        while len(told) < len(names):
-            for name in set(names) - set(told):
-                found = config.reported("version", name)
+        while kills or len(told) < len(names):
+            if kills and time.monotonic() > kill_at:
+                self._kill(kills.pop())
+                kill_at = time.monotonic() + self._rng.uniform(*_APART_S)
+            reports = self._with_server(lambda peer: self._reports(Config(peer), names))
+            for name, found in reports.items():
                 if found.get("revision") != revisions[name] or found.get("trial"):
                     continue
                 if found.get("error") or found["value"] == version:
+                    end = end if name in told else time.monotonic() + _STUCK_S
                     told[name] = found
-                    end = time.monotonic() + _STUCK_S
-            left = set(names) - set(told)
-            assert time.monotonic() < end, {n: config.reported("version", n) for n in left}
+            left = {name: reports[name] for name in names if name not in told}
+            assert time.monotonic() < end, left
             time.sleep(0.1)
         return told
 
-    def _kill(self, kills):
-        for what in kills:
-            time.sleep(self._rng.uniform(*_APART_S))
-            if what == "board":
-                self._home.cut_power(self._rng.choice(self._home.boards))
-            else:
-                self._home.server.kill()
-                time.sleep(self._rng.uniform(*_AWAY_S))
-                self._home.server.again()
-            self.figures[what + " kills"] += 1
+    def _want(self, config, version, names):
+        return {name: config.want("version", json.dumps(version), name) for name in names}
+
+    def _reports(self, config, names):
+        return {name: config.reported("version", name) for name in names}
+
+    def _kill(self, what):
+        if what == "board":
+            self._home.cut_power(self._rng.choice(self._home.boards))
+        else:
+            self._home.server.kill()
+            time.sleep(self._rng.uniform(*_AWAY_S))
+            self._home.server.again()
+        self.figures[what + " kills"] += 1
 
     def check(self):
         """Every reading is in the stream once, in order."""
-        infos = {name: self._info(name) for name in self._names}
+        with self._home.observer() as peer:
+            self._check(peer)
+
+    def _check(self, peer):
+        infos = {name: self._info(peer, name) for name in self._names}
         records = {}
-        stream = Stream(self._peer.nc)
+        stream = Stream(peer.nc)
 
         def take(msg):
             what, name, kind = msg.subject.split(".")
@@ -142,7 +153,7 @@ class Storm:
                 record = records.setdefault((name, kind), Record())
                 record.take(kind, json.loads(msg.data), msg.headers["Nats-Msg-Id"])
 
-        self._peer.run(stream.read(take))
+        peer.run(stream.read(take))
         end = time.monotonic() + _STUCK_S
         while any(self._missing(records, name, info) for name, info in infos.items()):
             left = {name: self._missing(records, name, info) for name, info in infos.items()}
@@ -155,10 +166,8 @@ class Storm:
         self.figures["readings"] = sum(record.count for record in records.values())
         self.figures["starts"] = sum(info["boot"] for info in infos.values())
 
-    def _info(self, name):
-        return json.loads(
-            try_often(lambda: self._peer.request(f"devices.{name}.info", b"", 5)).data
-        )
+    def _info(self, peer, name):
+        return json.loads(try_often(lambda: peer.request(f"devices.{name}.info", b"", 5)).data)
 
     def _missing(self, records, name, info):
         """How many readings of a board are not in the stream, of those that it has told of."""
@@ -174,9 +183,9 @@ def _go_through(seed, folder, boards, updates, kills):
     try:
         with home.observer() as peer:
             peer.run(stores.make(peer.nc))
-            storm = Storm(seed, home, peer, names, updates, kills)
-            storm.run()
-            storm.check()
+        storm = Storm(seed, home, names, updates, kills)
+        storm.run()
+        storm.check()
     finally:
         home.stop()
     print("".join("\n%24s  %s" % figure for figure in storm.figures.items()))
