@@ -96,7 +96,10 @@ class Update(Part):
         failed = self._state.get("failed", {"seen": True})
         if "seen" not in failed:
             if app.failure:
+                from failure import forget
+
                 failed["why"] += ": " + app.failure
+                forget()  # it went with that version: what fails next is the first
             failed["seen"] = True
             kept.save(PATH, self._state)
             app.say("version %(version)s came to nothing: %(why)s" % failed, "error")

@@ -84,13 +84,13 @@ def test_all_that_goes_over_tcp_goes_over_it(any_board, line, bridge, server, su
             assert board("got.pop()[1]") == data
             board("put(%r, %r) or nc.flush(20000)", subject + ".up", data)
             assert messages.get(timeout=30).data == data
-        board("put(%r, pattern(50000)) or nc.flush(20000)", subject + ".up")
-        assert messages.get(timeout=30).data == pattern(50000)
+        board("put(%r, pattern(20000)) or nc.flush(20000)", subject + ".up")
+        assert messages.get(timeout=30).data == pattern(20000)
         board("nc.subscribe(%r, stream, chunked=True) and None", subject + ".large")
         assert board("nc.flush(20000)")
-        peer.publish(subject + ".large", pattern(50000))
+        peer.publish(subject + ".large", pattern(20000))
         board.until("streams and streams[-1][2]")
-        assert board("streams.pop()[1]") == 50000
+        assert board("streams.pop()[1]") == 20000
         board("nc.subscribe(%r, lambda m: m.respond(m.data)) and None", subject + ".echo")
         assert board("nc.request(%r, b'hi').data", subject + ".echo") == b"hi"
     assert board("nc.drain()")

@@ -638,7 +638,8 @@ def test_thousands_of_messages_through_a_line_that_stalls(
         )  # SOL_SOCKET, SO_SNDBUF: it fills sooner
         roomy_board.start(_MANY, rng.randrange(1 << 20), subject)
         roomy_board.result()
-        for _ in range(15):
+        # On CPython, which takes ten times as long, it is the shim that is tried.
+        for _ in range(15 if roomy_board.interpreter == "micropython" else 5):
             roomy_board.start("many()")
             while roomy_board.busy:
                 proxy.up.hold(rng.choice((0, 1, 5, 300, 5000, 30000)))
@@ -651,7 +652,7 @@ def test_thousands_of_messages_through_a_line_that_stalls(
             proxy.up.let_pass()
         assert roomy_board("nc.flush(30000)")
         count = roomy_board("number")
-        assert count >= 2400
+        assert count >= 800
         for i in range(count):
             data = messages.get(timeout=PATIENCE_S).data
             assert data == b"%d " % i + pattern(len(data) - len(b"%d " % i)), (

@@ -436,6 +436,15 @@ class OnTrial(UpdateTest):
         self.want("1.1.0", 6)  # set again: tried again
         self.assertTrue(self.run_for(20000))
 
+    def test_what_fails_after_it_is_the_first_failure(self):
+        for wait_s in (5, 10):
+            self.assertEqual(failure.keep(KeyError("in the new one")), wait_s)
+        failed = {"version": "1.1.0", "revision": 5, "why": "it ended twice"}
+        kept.save(update.PATH, {"slot": "", "failed": failed})
+        self.start(failed=failure.kept())
+        failure.told()  # as after the next hello
+        self.assertEqual(failure.keep(KeyError("in the next one")), 5)
+
     def test_a_boot_py_that_knows_nothing_of_it(self):
         state = self.state()
         state["starts"] = 0

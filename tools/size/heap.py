@@ -137,7 +137,7 @@ def part(port, names, modules, url):
         _stage(folder, names)
         steps = [_ASYNCIO, _IMPORT, _CONNECT % url, *map(_import, [*first, *modules])]
         found = []
-        for n in range(1, 128, 25):
+        for n in range(1, 128, 32):
             readings = port.run([f"{'x' * n} = 0", *steps], folder, 1)
             found.append(_taken(port, readings[-1 - len(modules)], readings[-1]))
     return min(found)
