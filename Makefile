@@ -7,6 +7,7 @@ BENCH = build/bench.stamp
 VALGRIND = build/valgrind.stamp
 PAGE = build/page.stamp
 BROWSER = build/browser.stamp
+HOME_ASSISTANT = build/homeassistant.stamp
 
 .PHONY: help env run bridge lint format test soak bench wire size package dist deploy fleet credentials update web repl clean
 .DELETE_ON_ERROR:
@@ -41,7 +42,7 @@ $(BASE): tools/env.sh tools/requirements.txt
 $(BENCH): $(BASE) tools/requirements-bench.txt
 	@PYTHON='$(PYTHON)' tools/env.sh bench
 
-$(PAGE) $(BROWSER): $(BASE) tools/env.sh tools/web/unpack.mjs
+$(PAGE) $(BROWSER) $(HOME_ASSISTANT): $(BASE) tools/env.sh tools/web/unpack.mjs
 	@tools/env.sh $(basename $(@F))
 
 # Nothing, where the machine has it; without a stamp where there is none to be had.
@@ -74,7 +75,7 @@ test: lint $(BASE) $(VALGRIND) $(PAGE) $(BROWSER)
 	@rm -rf build/pycache$(or $(TMPDIR),/tmp)/pytest-of-*
 	@$(COMPILED) $(PY) -m pytest -n 5 --dist worksteal -m 'not soak' $(ARGS)
 
-soak: $(BASE) $(PAGE) $(BROWSER)
+soak: $(BASE) $(PAGE) $(BROWSER) $(HOME_ASSISTANT)
 	@$(COMPILED) $(PY) -m pytest -m soak -s $(ARGS)
 
 bench: $(BENCH) $(VALGRIND)

@@ -16,6 +16,8 @@ sensor that is not among the known kinds says by `unit` and `device_class` what 
 
 import json
 
+from micropython import const
+
 from boards import machine_name
 from parts import Part
 
@@ -29,6 +31,9 @@ _KINDS = {  # unit, device class, whether it is about the board itself
 }
 
 
+_AGAIN_MS = const(3000)
+
+
 class HomeAssistant(Part):
     """What Home Assistant has to know of the board of `app`."""
 
@@ -37,10 +42,11 @@ class HomeAssistant(Part):
         self._next = 0  # what is to be announced: a sensor's number, then the LED
         self._connection = 0
         self._lit = None  # as it was told last
+        self._again = None  # when to tell it to those who have only just heard of it
         app.client.subscribe(_PREFIX + "status", self._on_status)
 
     def turn(self):
-        """Announce one thing that is left, or tell that the LED has changed."""
+        """Announce one thing that is left, or tell how the LED is."""
         app = self._app
         if not app.client.connected:
             return
@@ -50,7 +56,10 @@ class HomeAssistant(Part):
         if self._next <= len(app.channels):
             if self._announce():
                 self._next += 1
-        elif self._lit is not None and self._lit is not app.board.led():
+        elif self._lit is not None and (
+            self._lit is not app.board.led()
+            or (self._again is not None and not app.client.left(self._again))
+        ):
             self._tell_led()
 
     def busy(self):
@@ -75,7 +84,10 @@ class HomeAssistant(Part):
         topic = "devices/%s/led" % app.device
         led = {"name": "LED", "command_topic": topic, "state_topic": topic + "/state"}
         led.update({"payload_on": "on", "payload_off": "off"})
-        return self._publish("light", "led", led) and self._tell_led()
+        if not self._publish("light", "led", led) or not self._tell_led():
+            return False
+        self._again = app.client.deadline(_AGAIN_MS)
+        return True
 
     def _sensor(self, kind, sensor):
         unit, device_class, about = _KINDS.get(kind, (None, None, False))
@@ -115,4 +127,5 @@ class HomeAssistant(Part):
         told = app.client.publish("devices.%s.led.state" % app.device, b"on" if lit else b"off")
         if told:
             self._lit = lit
+            self._again = None
         return told

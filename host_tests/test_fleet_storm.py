@@ -17,6 +17,7 @@ from support.peer import try_often
 from tools.fleet import nats_jwt, stores
 from tools.run.stream import Record, Stream
 
+_HEAP = "384K"  # the names of a first update's modules stay, and a second one needs its room, too
 _STUCK_S = 300  # without a board that gets on
 _TRIES = 4  # of a good version, for a board that was killed twice while it was on trial
 _AWAY_S = (0.1, 3)  # that the server is
@@ -63,7 +64,7 @@ class Storm:
 
     def run(self):
         for name in self._names:
-            self._home.board(name, logs=True, period_s=1, **updating(self._home))
+            self._home.board(name, _HEAP, logs=True, period_s=1, **updating(self._home))
         for number, (wrong, kills) in enumerate(zip(self._plan, self._kills), 1):
             begin = time.monotonic()
             self._update(f"0.3.{number}", wrong, kills)

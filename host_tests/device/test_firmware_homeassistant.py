@@ -91,16 +91,25 @@ class Announced(unittest.TestCase):
         self.run_for(5000)
         self.assertTrue(all(len(found) == 3 for found in self.configs().values()))
 
+    def test_the_led_is_told_again_to_who_has_only_just_heard_of_it(self):
+        self.run_for(2000)
+        self.assertEqual(self.client.texts("devices.dev.led.state"), ["off"])
+        self.run_for(10000)
+        self.assertEqual(self.client.texts("devices.dev.led.state"), ["off"] * 2)
+        self.client.send("homeassistant.status", b"online")
+        self.run_for(10000)
+        self.assertEqual(self.client.texts("devices.dev.led.state"), ["off"] * 4)
+
     def test_the_led_is_told_when_it_changes(self):
         self.run_for(5000)
-        self.assertEqual(self.client.texts("devices.dev.led.state"), ["off"])
+        self.client.published.clear()
         self.client.send("devices.dev.led", b"on")
         self.run_for(1000)
         self.client.send("devices.dev.led", b"on")
         self.run_for(1000)
         self.client.send("devices.dev.led", b"toggle")
         self.run_for(1000)
-        self.assertEqual(self.client.texts("devices.dev.led.state"), ["off", "on", "off"])
+        self.assertEqual(self.client.texts("devices.dev.led.state"), ["on", "off"])
 
     def test_a_board_without_led(self):
         self.board.lit = None
