@@ -210,6 +210,15 @@ def test_with_a_page_for_which_a_fleet_is_looked_after(start):
     assert (stored, lost) == (published, 0)
 
 
+def test_a_signal_ends_what_is_acted_out(start):
+    running = start("--seconds", "45", "--web", "--devices", "2")
+    running.read_until("board-2  is killed")
+    running.process.send_signal(signal.SIGINT)
+    code, out, errors = running.finish()
+    assert (code, errors) == (0, ""), out
+    assert "board-2  is missed" not in out and summary(out, "all boards")[3] == 0
+
+
 def test_what_is_acted_out_takes_its_time(tmp_path):
     code, out, _ = run(tmp_path, "--seconds", "2", "--web")
     assert code == 0

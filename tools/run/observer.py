@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import statistics
@@ -340,7 +341,7 @@ class Run:
         step = 0
         while not self._stop.is_set() and (now < end or acts):
             if acts and now >= acts[0][0]:
-                await self._act(acts.pop(0)[1])
+                await acts.pop(0)[1]()
                 now = command_at = time.monotonic()
                 step = 0
             if now >= sum_at:
@@ -361,11 +362,15 @@ class Run:
             return outage
         devices = list(self._devices.values())
         show = Show(self._nats, devices, self._rows, self._web.sign, self._options.period)
-        first = (now + _SHOW_AT_S, show.change_settings), (now + _SHOW_AT_S, show.kill_a_board)
-        return [*first, *outage, (now, show.update_badly), (now, show.update)]
 
-    async def _act(self, act):
-        """Do it to its end, unless the run is to stop."""
+        def shown(act, at=now):
+            return at, functools.partial(self._unless_stopped, act)
+
+        begin = shown(show.change_settings, now + _SHOW_AT_S), shown(show.kill_a_board)
+        return [*begin, *outage, shown(show.update_badly), shown(show.update)]
+
+    async def _unless_stopped(self, act):
+        """Do it to its end, unless the run is to stop: then all boards have to be back."""
         acting = asyncio.create_task(act())
         while not acting.done() and not self._stop.is_set():
             await self._pause(_LOOK_AFTER_S)
@@ -373,7 +378,7 @@ class Run:
         try:
             await acting
         except asyncio.CancelledError:
-            pass
+            await self._all_back(time.monotonic() + _BACK_S)
         except (ToolError, *_NETWORK_ERRORS) as error:
             self._fail(_reason(error))
 
@@ -415,6 +420,7 @@ class Run:
                 await self._nats.request(f"devices.{device.name}.info", b"", 1)
                 return True
             await asyncio.sleep(_RETRY_S)
+            self._look_after_children()
         return False
 
     async def _pause(self, seconds):

@@ -66,19 +66,14 @@ class Show:
         died = time.monotonic()
         self._rows.row(device.name, "is killed", "yellow")
         try:
-            while (await told.next_msg(_PATIENCE_S)).data:  # what it had told before
-                pass
+            await _heard(told, lambda presence: not presence, f"{device.name} is not missed")
             missed = time.monotonic() - died
             self._rows.row(device.name, f"is missed, {missed:.1f} s later", "green")
+        finally:  # also if the run is to stop
             device.board.start()
             device.killed = False
-            while not (await told.next_msg(_PATIENCE_S)).data:
-                pass
-        except asyncio.TimeoutError:
-            what = "told of itself again" if device.killed is False else "been missed"
-            raise ToolError(f"{device.name} has not {what} within {_PATIENCE_S} s") from None
-        finally:
-            await told.unsubscribe()
+        await _heard(told, bool, f"{device.name} has not told of itself again")
+        await told.unsubscribe()
         self._rows.row(device.name, "is there again", "green")
 
     async def update_badly(self):
@@ -105,3 +100,12 @@ class Show:
         rollout = Rollout(self._boards, self._rows, self._sign, 2 * _PATIENCE_S, change)
         names = [device.name for device in self._devices]
         await rollout.run(await self._boards.presences(), names, percents=percents)
+
+
+async def _heard(subscription, right, otherwise):
+    """Wait for a message with such a payload."""
+    try:
+        while not right((await subscription.next_msg(_PATIENCE_S)).data):
+            pass
+    except asyncio.TimeoutError:
+        raise ToolError(f"{otherwise}, after {_PATIENCE_S} s") from None
