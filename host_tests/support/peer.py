@@ -57,6 +57,7 @@ class Peer:
             self._stop_loop()
 
     def _stop_loop(self):
+        self.run(_cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -95,3 +96,11 @@ class Peer:
 
     def flush(self):
         self.run(self.nc.flush())
+
+
+async def _cancel_all():
+    """What nats-py's subscriptions have begun, and leave behind."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,9 +1,9 @@
 """Who else may come to the server of a fleet: a page in a browser, and Home Assistant.
 
 Each is a gate: something that the server listens for, and a user of the fleet's account who may do
-what it is for and nothing else. (As everywhere in NATS who may ask JetStream chooses where the
-answer goes, within the account: these users could have stored messages sent to a board's subject.
-What boards take from there are switches and settings, which they may send anyway.)
+what it is for and nothing else. (Who may make consumers, as the page does, and boards that fetch
+updates, can have the server deliver what that stream holds to whoever listens on another subject.
+It comes with the subject that it was stored with, so it can be told from a reading.)
 """
 
 from typing import NamedTuple
@@ -35,10 +35,6 @@ class Gate(NamedTuple):
     subscribe: tuple
 
 
-def _bucket(name):
-    return _stream(f"KV_{name}")
-
-
 def _stream(name):
     """What it takes to read a stream."""
     calls = (
@@ -56,7 +52,7 @@ GATES = {
         "the page", "web.creds", False, 8080, "websocket",
         publish=(
             "devices.*.led", "devices.*.info", f"$KV.{CONFIG}.*.desired.>",
-            *_bucket(PRESENCE), *_bucket(CONFIG), *_stream(STREAM),
+            *_stream(f"KV_{PRESENCE}"), *_stream(f"KV_{CONFIG}"), *_stream(STREAM),
         ),
         subscribe=(READINGS, f"{PAGE_INBOX}.>"),
     ),

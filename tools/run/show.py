@@ -33,15 +33,18 @@ class Show:
     async def change_settings(self):
         """One for all boards, and one that a board refuses."""
         began = time.monotonic()
-        wanted = await self._boards.want(ALL, "period_s", json.dumps(self._period_s / 2))
+        period_s = self._period_s * (0.5 if self._period_s > 0.5 else 2)
+        wanted = await self._boards.want(ALL, "period_s", json.dumps(period_s))
         for device in self._devices:
-            await self._told(device, wanted)
+            told = await self._told(device, wanted)
+            if told.get("value") != period_s:
+                raise ToolError(f"{device.name} has not taken period_s={period_s:g}: {told}")
         took = time.monotonic() - began
-        text = f"a setting for all boards: period_s is {self._period_s / 2:g} on each"
+        text = f"a setting for all boards: period_s is {period_s:g} on each"
         self._rows.line(f"{text}, {took:.1f} s later", "green")
         first = self._devices[0]
         told = await self._told(first, await self._boards.want(first.name, "period_s", _REFUSED))
-        if told.get("value") != self._period_s / 2 or not told.get("error"):
+        if told.get("value") != period_s or not told.get("error"):
             raise ToolError(f"{first.name} did not refuse period_s={_REFUSED}: {told}")
         await self._boards.want(first.name, "period_s", None)
         self._rows.row(first.name, f"refuses period_s={_REFUSED}: {told['error']}", "green")
