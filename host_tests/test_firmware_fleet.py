@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import time
 
 import nats.errors
@@ -10,7 +11,7 @@ import pytest
 
 from support.home import EVERY_S, Config, Home, entry, put, slot, updating
 from support.live import PATIENCE_S, seldom
-from tools.fleet import stores
+from tools.fleet import stores, subjects
 
 
 @pytest.fixture
@@ -293,3 +294,67 @@ def test_the_fleets_boards_may_tell_home_assistant(home, peer):
     message = led.get(timeout=PATIENCE_S)
     while message.data != b"on":
         message = led.get(timeout=PATIENCE_S)
+
+
+# What a fleet's credentials do not allow for, as those of a fleet that was made before
+
+_LACKING = {
+    "no-presence": r"\$KV\.presence\.",
+    "no-question": r"\$JS\.API\.DIRECT\.GET\.KV_config",
+    "no-wish": r"\$KV\.config\..*\.desired\.",
+    "no-report": r"\$KV\.config\..*\.reported\.",
+    "no-logs": r"(\$JS\.API\.DIRECT\.GET\.READINGS\.)?logs\.",
+    "no-updates": r"\$JS\.fleet\.API\.",
+    "no-announcement": r"homeassistant\.",
+    "no-led": r".*\.led\.state",
+}
+
+
+def test_what_is_refused_costs_its_part_and_no_reading(tmp_path, monkeypatch):
+    of_board = subjects.of_board
+
+    def less(device):
+        return {
+            which: [subject for subject in allowed if not re.match(_LACKING[device], subject)]
+            for which, allowed in of_board(device).items()
+        }
+
+    monkeypatch.setattr(subjects, "of_board", less)
+    home = Home(tmp_path, _LACKING)
+    try:
+        with home.observer() as peer:
+            peer.run(stores.make(peer.nc))
+            put(peer, home, "0.3.0")
+            parts = dict(updating(home), logs="outbox", home_assistant=True)
+            boards = {name: home.board(name, "384K", **parts) for name in _LACKING}
+            config = Config(peer)
+            config.want("version", '"0.3.0"', "no-updates")
+            for name in _LACKING:
+                _goes_on(peer, name, boards[name])
+            told = seldom(lambda: config.reported("version", "no-updates").get("waiting"))
+            assert "Permissions Violation" in told
+            revision = config.want("sensors.heap", "false", "_all")
+            deaf = "no-question", "no-wish", "no-report"
+            for name in set(_LACKING) - set(deaf):
+                assert config.applied("sensors.heap", revision, name)["value"] is False
+    finally:
+        home.stop()
+
+
+def _goes_on(peer, name, board):
+    """It delivers its readings on its first connection, and has said what it may not."""
+    seldom(lambda: "Permissions Violation" in board.output())
+    before = seldom(lambda: info(peer, name))["outbox"]["acked"]
+    told = seldom(
+        lambda: (now := info(peer, name)) and now["outbox"]["acked"] > before + 8 and now
+    )
+    assert (told["connections"], told["boot"], told["faults"]) == (1, 1, 0)
+    assert (told["outbox"]["dropped"], told["outbox"]["rejected"]) == (0, 0)
+    refused = re.findall(r'Permissions Violation for \w+ to "(.*?)"', board.output())
+    assert refused and all(re.match(_LACKING[name], subject) for subject in refused), refused
+
+
+def info(peer, name):
+    """What a board says of itself, or None."""
+    with contextlib.suppress(nats.errors.Error, TimeoutError):
+        return json.loads(peer.request(f"devices.{name}.info", b"", 2).data)

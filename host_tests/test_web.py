@@ -138,6 +138,33 @@ def test_a_board_that_dies_is_seen_to(browser, start_board):
     browser.sees("#count", "0 of 1 up")
 
 
+def test_an_update_is_followed(browser, server):
+    with Peer(server.url) as peer:
+
+        def told(**fields):
+            text = json.dumps(dict({"value": "0.2.0", "revision": 5}, **fields))
+            peer.run(peer.nc.publish("$KV.config.a.reported.version", text.encode()))
+
+        told()
+        browser.sees('[data-name="a"]', "away")
+        browser.click('[data-name="a"]')
+        hidden = "return await page.$eval('#update', (found) => found.hidden)"
+        assert browser.run(hidden)
+        for fields, text in (
+            ({"progress": 40}, "40 %"),
+            ({"waiting": "not connected", "progress": 40}, "not connected"),
+            ({"value": "0.2.1", "trial": True}, "on trial"),
+            ({"error": "0.2.1: it ended twice"}, "0.2.1: it ended twice"),
+        ):
+            told(**fields)
+            browser.sees("#update", "update: " + text)
+            assert not browser.run(hidden)
+        told(value="0.2.2")
+        browser.sees("#facts", "version0.2.2")
+        seldom(lambda: browser.run(hidden))
+        assert browser.errors == []
+
+
 def test_200_boards_on_a_phone(browser, server):
     with Peer(server.url) as peer:
         for i in range(200):
