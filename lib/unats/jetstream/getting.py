@@ -89,38 +89,43 @@ class Getting:
         if pending == 0 and self._chunks < self._info.chunks:
             self._look()
 
+    # What is called for each fragment has few locals: those of larger functions are on the heap.
+
     def _take(self, msg):
         """A fragment of a chunk; after a lost connection a chunk begins again."""
         if msg is None:
             self._look()
             return
         known = self._at - self._chunk_at - msg.offset
-        if self._view is None:
-            self._view = memoryview(msg.buffer)
-        piece = self._view[msg.start : msg.end]
-        size = len(piece)
-        if 0 <= known < size:
-            if known:
-                piece = piece[known:]
-                size -= known
-            self._hash.update(piece)
-            self._at += size
-            wanted = self._at - self._skip
-            if wanted > 0:
-                try:
-                    self._write(piece if wanted >= size else piece[size - wanted :])
-                except Exception as e:  # flash is full, for one
-                    self._finish(e)
-                    return
-            if self._progress is not None:
-                self._progress(self._at, self._info.size)
-        if msg.last:
+        start = msg.start
+        end = msg.end
+        if 0 <= known < end - start:
+            if self._view is None:
+                self._view = memoryview(msg.buffer)
+            self._more(self._view[start + known : end])
+        if msg.last and self._handler is not None:
             self._chunk_at += msg.total
             self._chunks += 1
             if self._at >= self._info.size:
                 self._end()
             elif msg.pending == 0:
                 self._look()
+
+    def _more(self, piece):
+        """The next bytes of the object."""
+        self._hash.update(piece)
+        self._at += len(piece)
+        wanted = self._at - self._skip
+        if wanted > 0:
+            if wanted < len(piece):
+                piece = piece[len(piece) - wanted :]
+            try:
+                self._write(piece)
+            except Exception as e:  # flash is full, for one
+                self._finish(e)
+                return
+        if self._progress is not None:
+            self._progress(self._at, self._info.size)
 
     def _look(self):
         """No more comes: is it the object still?"""
