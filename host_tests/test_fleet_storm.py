@@ -1,7 +1,8 @@
 """A fleet is updated again and again, well and badly, while its server and its boards are killed.
 
 Every board ends in the right version, and has never confirmed one that is bad; every reading is in
-the stream once, in order, but for those that were in the RAM of a board that was killed.
+the stream once, in order, but for the last ones of a start that ended by a kill: they were in RAM.
+Each board keeps a journal of the readings that it takes.
 
 What breaks comes from a number that is printed; UNATS_SEED=number repeats it.
 """
@@ -14,8 +15,11 @@ import pytest
 
 from support.home import Config, Home, package, updating
 from support.peer import try_often
+from tools import toolchain
 from tools.fleet import nats_jwt, stores
+from tools.run.simulation import MARCH
 from tools.run.stream import Record, Stream
+from tools.toolchain import ROOT
 
 _HEAP = "384K"  # the names of a first update's modules stay, and a second one needs its room, too
 _STUCK_S = 300  # without a board that gets on
@@ -32,14 +36,24 @@ def _is_altered(made):
     made.content = made.content[:9000] + bytes([made.content[9000] ^ 1]) + made.content[9001:]
 
 
+# The application, which notes each reading in the file `taken` of the board's flash.
+_JOURNAL = """
+
+_publish = App._publish
+def _noted(self, channel):
+    _publish(self, channel)
+    with open("taken", "a") as file:
+        file.write("%d %s %d\\n" % (self.boot, channel.kind, channel.seq))
+App._publish = _noted
+"""
 _STRANGER = nats_jwt.Signer("update")
 # What is wrong with a version: (the change of its files, what is done to it, who signs it).
 _BAD = {
     "raises": ({"app.mpy": None, "app.py": b"raise KeyError(1)"}, None, None),
     "lacks the client": ({"lib/unats/client.mpy": None}, None, None),
-    "cut": (None, _is_cut, None),
-    "altered": (None, _is_altered, None),
-    "forged": (None, None, _STRANGER.sign_bytes),
+    "cut": ({}, _is_cut, None),
+    "altered": ({}, _is_altered, None),
+    "forged": ({}, None, _STRANGER.sign_bytes),
 }
 
 
@@ -60,6 +74,10 @@ class Storm:
         share = -(-len(what) // updates)
         self._kills = [what[i * share : (i + 1) * share] for i in range(updates)]
         self._version = "0.2.0"
+        self._killed = set()  # (board, boot)
+        app = (ROOT / "firmware/app.py").read_text() + _JOURNAL
+        self._app = {"app.mpy": toolchain.compile_mpy(app, "app.py", MARCH)}
+        (home.code / "app.mpy").write_bytes(self._app["app.mpy"])
         self.figures = dict.fromkeys(("good", "bad", "server kills", "board kills", "again"), 0)
 
     def run(self):
@@ -83,8 +101,8 @@ class Storm:
         return try_often(once)
 
     def _update(self, version, wrong, kills):
-        change, damage, key = _BAD.get(wrong, (None, None, None))
-        made = package(self._home, version, change, key)
+        change, damage, key = _BAD.get(wrong, ({}, None, None))
+        made = package(self._home, version, self._app | change, key)
         if damage:
             damage(made)
         self._with_server(lambda peer: peer.run(made.put(peer.nc)))
@@ -131,7 +149,9 @@ class Storm:
 
     def _kill(self, what):
         if what == "board":
-            self._home.cut_power(self._rng.choice(self._home.boards))
+            board = self._rng.choice(self._home.boards)
+            self._home.cut_power(board)
+            self._killed |= {(board.name, boot) for boot in list(_taken(board))[-1:]}
         else:
             self._home.server.kill()
             time.sleep(self._rng.uniform(*_AWAY_S))
@@ -164,6 +184,16 @@ class Storm:
             assert (record.twice, record.late) == (0, 0), (name, kind)
             tops = {place: max(seqs) for place, seqs in record.seqs.items()}
             assert record.missing(tops) == 0, (name, kind)
+        lost = 0
+        for board in self._home.boards:
+            for boot, kinds in _taken(board).items():
+                for kind, seq in kinds.items():
+                    last = max(records[board.name, kind].seqs.get((boot, kind), {0}))
+                    lost += max(seq - last, 0)
+                    ended = boot != infos[board.name]["boot"]
+                    killed = (board.name, boot) in self._killed
+                    assert last >= seq or killed or not ended, (board.name, boot, kind, last, seq)
+        self.figures["lost with RAM"] = lost
         self.figures["readings"] = sum(record.count for record in records.values())
         self.figures["starts"] = sum(info["boot"] for info in infos.values())
 
@@ -176,6 +206,16 @@ class Storm:
             records.get((name, kind), Record()).missing({(info["boot"], kind): count})
             for kind, count in info["readings"].items()
         )
+
+
+def _taken(board):
+    """{boot: {kind: how many}} of the readings that a board has taken, by its journal."""
+    found = {}
+    path = board.folder / "taken"
+    for line in path.read_text().splitlines() if path.exists() else ():
+        boot, kind, seq = line.split()
+        found.setdefault(int(boot), {})[kind] = int(seq)
+    return found
 
 
 def _go_through(seed, folder, boards, updates, kills):

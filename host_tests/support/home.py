@@ -29,7 +29,10 @@ class Home:
         for gate, port in (gates or {}).items():
             self.secured.fleet.admit(gate, port)
         self.secured.fleet.save()
-        (folder / "server").mkdir()
+        self.code = folder / "code"  # what is deployed onto each board
+        for path in (self.code, folder / "server"):
+            path.mkdir()
+        deploy.stage(self.code, None, MARCH, True)
         self.server = Server(folder / "server", *self.secured.server_options)
         self.boards = []
         self._lock = threading.Lock()  # of who starts boards again
@@ -57,10 +60,6 @@ class Home:
         if not flash.exists():
             flash.mkdir()
             self.secured.equip(name, flash)
-        code = self._folder / "code"
-        if not code.exists():
-            code.mkdir()
-            deploy.stage(code, None, MARCH, True)
         fields = self.secured.settings(name, self.server.url)
         if "sleep_s" in settings:
             (flash / "reset-cause").write_text("deep sleep")  # so it does not wait for Ctrl-C
@@ -69,7 +68,7 @@ class Home:
         fields.update(settings)
         if fields["outbox"] != "stream":
             del fields["stream"]
-        self.boards.append(Board(name, flash, fields.pop("server"), heap, code, **fields))
+        self.boards.append(Board(name, flash, fields.pop("server"), heap, self.code, **fields))
         return self.boards[-1]
 
     def observer(self):
