@@ -14,7 +14,7 @@ from support.live import seldom
 from support.peer import Peer
 from support.ports import free_port
 from test_home_assistant import Home as HomeAssistant
-from test_web import Look
+from test_web import Look, look_after
 from tools.fleet import provision, stores
 from tools.fleet.fleet import Fleet
 from tools.fleet.gates import GATES
@@ -37,9 +37,6 @@ def home(tmp_path, ports):
         home.stop()
 
 
-_CHARTS = "return (await page.$$('#charts canvas')).length"
-
-
 def test_the_page_does_all_of_it_with_its_own_credentials(home, ports):
     fleet = home.secured.fleet
     board = home.board(presence_s=EVERY_S, config=True, logs="outbox")
@@ -47,18 +44,7 @@ def test_the_page_does_all_of_it_with_its_own_credentials(home, ports):
     with Browser() as chromium, page:
         chromium("await page.goto(%s)", page.url)
         look = Look(chromium)
-        look.sees('[data-name="b"]', "up", "temp", "°C")
-        look.click('[data-name="b"]')
-        look.sees("#facts", "version0.2.0", "LEDoff", "waiting0")
-        look.click("#led")
-        look.sees("#answer", "on (", "ms)")
-        assert board.lit
-        look.type("[name=field]", "period_s")
-        look.type("[name=value]", "0.3")
-        look.click("#settings button")
-        look.sees('[data-field="period_s"] .is', "0.3")
-        look.sees("#logs", "set from afar: period_s")
-        assert seldom(lambda: chromium(_CHARTS)) == 4
+        look_after(look, board)
         home.server.kill()
         look.sees("#link", "disconnected")
         home.server.again()

@@ -89,11 +89,11 @@ class Look:
         return self.run("return errors")
 
 
-def test_a_board_is_shown_switched_set_and_read(browser, start_board):
-    board = start_board("greenhouse-7")
-    browser.sees('[data-name="greenhouse-7"]', "up", "temp", "°C", "heap", "KB")
-    browser.sees("#count", "1 of 1 up")
-    browser.click('[data-name="greenhouse-7"]')
+def look_after(browser, board):
+    """Open a board, switch its LED, set its period, and read its logs and charts."""
+    card = f'[data-name="{board.name}"]'
+    browser.sees(card, "up", "temp", "°C", "heap", "KB")
+    browser.click(card)
     browser.sees("#facts", "version0.2.0", "address127.0.0.1", "LEDoff", "waiting0")
     browser.click("#led")
     browser.sees("#answer", "on (", "ms)")
@@ -102,12 +102,17 @@ def test_a_board_is_shown_switched_set_and_read(browser, start_board):
     browser.type("[name=value]", "0.2")
     browser.click("#settings button")
     browser.sees('[data-field="period_s"] .is', "0.2")
+    browser.sees("#logs", "connected", "set from afar: period_s")
+    seldom(lambda: browser.run("return (await page.$$('#charts canvas')).length") == 4)
+
+
+def test_a_board_is_shown_switched_set_and_read(browser, start_board):
+    board = start_board("greenhouse-7")
+    look_after(browser, board)
+    browser.sees("#count", "1 of 1 up")
     browser.type("[name=value]", "-1")
     browser.click("#settings button")
     browser.sees('[data-field="period_s"] .error', "must be between")
-    browser.sees("#logs", "connected", "set from afar: period_s")
-    charts = seldom(lambda: browser.run("return (await page.$$('#charts canvas')).length"))
-    assert charts == 4
     browser.click("#close")
     assert browser.run("return await page.$eval('#detail', (found) => found.hidden)")
     assert browser.errors == []
@@ -217,5 +222,7 @@ def test_the_command(port):
         process.stdout.close()
     done = subprocess.run([*command, "nats://x"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and "ws://host:port" in done.stderr
+    done = subprocess.run(command[:-1], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "make web SERVER=ws://" in done.stderr
     with pytest.raises(ToolError):
         Page("ws://x", creds="no-such-file")

@@ -19,10 +19,12 @@ def main(argv=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--server", required=True, help="ws://host:port, or wss://")
+    parser.add_argument("--server", help="ws://host:port, or wss://")
     parser.add_argument("--creds", help="file with the credentials of the page")
     parser.add_argument("--port", type=int, default=8000, help="of the page (%(default)s)")
     options = parser.parse_args(argv)
+    if not options.server:
+        sys.exit("web: say where nats-server's WebSocket is: make web SERVER=ws://host:8080")
     try:
         with Page(options.server, options.creds, options.port) as page:
             print(f"the fleet is at {page.url}; Ctrl-C ends this", flush=True)
