@@ -125,10 +125,15 @@ def test_it_survives_the_servers_death_and_shades_the_outage(browser, start_boar
     browser.sees("#charts", "temp")
     server.kill()
     browser.sees("#link", "disconnected")
-    time.sleep(1)
+    time.sleep(5)
     server.start()
     browser.sees("#link", "connected")
     browser.sees('[data-name="a"] .age', "now")
+    browser.sees("#logs", "disconnected")
+    lines = "return await page.$$eval('#logs li', (found) => found.map((li) => li.textContent))"
+    time.sleep(1)
+    told = [line for line in browser.run(lines) if "disconnected" in line]
+    assert len(told) == 1, told
     shades = "[data-kind=temp][data-shades='1']"
     seldom(lambda: browser.run("return Boolean(await page.$(%s))", shades))
     complaints = [text for text in browser.errors if "WebSocket connection to" not in text]

@@ -21,7 +21,7 @@ export class Chart {
         cursor: { drag: { x: false, y: false } },
         axes: [
           { stroke, grid: { show: false } },
-          { stroke, size: 60, values: (_, ticks) => ticks.map((value) => shown(kind, value)) },
+          { stroke, size: 68, values: (_, ticks) => ticks.map((value) => shown(kind, value)) },
         ],
         series: [{}, { stroke: "#2f81f7", width: 1.5, points: { show: false } }],
         hooks: { drawClear: [(plot) => this.shade(plot)] },

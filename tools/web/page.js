@@ -73,7 +73,10 @@ function link(state) {
 async function watchLink() {
   for await (const { type } of nc.status()) {
     if (type === "disconnect") link("disconnected");
-    else if (type === "reconnect") link("connected");
+    else if (type === "reconnect") {
+      link("connected");
+      if (open) show(open.board); // a server that was started again has no consumers
+    }
   }
 }
 
@@ -83,9 +86,17 @@ async function subscribe(subject, take) {
 
 async function watch(bucket, key, take, signal) {
   const kv = await new Kvm(nc).open(bucket);
-  const entries = await kv.watch({ key });
-  signal?.addEventListener("abort", () => entries.stop());
-  for await (const entry of entries) take(entry);
+  await each(await kv.watch({ key }), take, signal);
+}
+
+/** Calls take(message) for each that comes, until the signal. */
+async function each(messages, take, signal) {
+  const stop = () => messages.stop();
+  signal?.addEventListener("abort", stop);
+  if (signal?.aborted) stop(); // while it was asked for
+  for await (const message of messages) {
+    if (!signal?.aborted) take(message);
+  }
 }
 
 /** Calls take(msg) for what the stream has of a subject since a while, and for what is to come. */
@@ -95,9 +106,7 @@ async function past(subject, take, signal) {
     deliver_policy: "by_start_time",
     opt_start_time: new Date(Date.now() - PAST_MS).toISOString(),
   });
-  const messages = await consumer.consume();
-  signal.addEventListener("abort", () => messages.stop());
-  for await (const msg of messages) take(msg);
+  await each(await consumer.consume(), take, signal);
 }
 
 const json = (msg) => read(msg.data);
