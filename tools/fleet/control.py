@@ -139,7 +139,7 @@ async def _logs(boards, options, console):
             return
         try:
             line = json.loads(msg.data)
-            text = str(line["msg"]) + (f"  ({line['n']} times more)" if "n" in line else "")
+            text = str(line["msg"]) + (f"  ({line['n']} more)" if "n" in line else "")
         except (ValueError, KeyError, TypeError):
             text = msg.data.decode(errors="replace")
         clock = time.strftime("%H:%M:%S", msg.metadata.timestamp.astimezone().timetuple())

@@ -15,6 +15,7 @@ const PAST_MS = 10 * 60 * 1000; // of readings and logs that are shown
 const AGAIN_MS = 3000;
 const ASK_MS = 4000; // all boards are asked how many readings wait, one after the other
 const LINES = 300;
+const DRAW_MS = 1000;
 const UNITS = { temp: " °C", uptime: " s", rssi: " dBm" };
 const $ = (selector) => document.querySelector(selector);
 const decoder = new TextDecoder();
@@ -194,7 +195,7 @@ function shown(kind, value) {
 function show(board) {
   hide();
   const stop = new AbortController();
-  open = { board, stop, charts: new Map(), config: new Map() };
+  open = { board, stop, charts: new Map(), config: new Map(), drawAt: 0 };
   $("main").classList.add("open");
   $("#detail").hidden = false;
   cards.get(board.name).setAttribute("aria-pressed", "true");
@@ -232,9 +233,12 @@ function renderOpen() {
   set(state, board.state());
   state.dataset.state = board.state();
   facts(board);
-  for (const kind of board.series.keys()) {
-    if (!charts.has(kind)) charts.set(kind, new Chart($("#charts"), kind, shown));
-    charts.get(kind).draw(board.series.get(kind), fleet.outages, board.gaps);
+  if (Date.now() >= open.drawAt) {
+    open.drawAt = Date.now() + DRAW_MS;
+    for (const kind of board.series.keys()) {
+      if (!charts.has(kind)) charts.set(kind, new Chart($("#charts"), kind, shown));
+      charts.get(kind).draw(board.series.get(kind), fleet.outages, board.gaps);
+    }
   }
   const version = board.reported;
   $("#update").hidden = !version || !(version.progress || version.trial || version.error || version.waiting);
@@ -272,7 +276,7 @@ function addLog(msg) {
   const line = json(msg) ?? { msg: decoder.decode(msg.data) };
   const item = document.createElement("li");
   item.dataset.level = level;
-  const more = line.n ? ` (${line.n} times more)` : "";
+  const more = line.n ? ` (${line.n} more)` : "";
   item.textContent = `${msg.time.toLocaleTimeString()} ${level.padEnd(8)} ${line.msg}${more}`;
   const list = $("#logs");
   const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 4;
