@@ -75,16 +75,19 @@ def test_the_page_may_do_nothing_else(home, ports):
     fleet = home.secured.fleet
     options = dict(home.secured.observer(), user_credentials=str(fleet.folder / "web.creds"))
     _refused(home, options, "_INBOX.page", *_NOT_FOR_THE_PAGE)
-    with pytest.raises(nats.errors.Error), Peer(home.server.url, **_before(home, options)):
-        pass
+    for again in (lambda fleet: fleet.admit("web"), lambda fleet: fleet.dismiss("web")):
+        before = _before(home, options, again)
+        with pytest.raises(nats.errors.Error), Peer(home.server.url, **before):
+            pass
 
 
-def _before(home, options):
-    """nats.connect's options with credentials that were made before these."""
-    path = home.secured.fleet.folder / "before.creds"
-    path.write_text((home.secured.fleet.folder / "web.creds").read_text())
-    home.secured.fleet.admit("web")
-    home.secured.fleet.save()
+def _before(home, options, again):
+    """nats.connect's options with the page's credentials from before again(fleet)."""
+    fleet = home.secured.fleet
+    path = fleet.folder / "before.creds"
+    path.write_text((fleet.folder / "web.creds").read_text())
+    again(fleet)
+    fleet.save()
     home.server.stop()
     home.server.again()
     return dict(options, user_credentials=str(path), allow_reconnect=False, connect_timeout=2)
@@ -164,5 +167,9 @@ def test_the_command_makes_a_gate_and_says_what_to_do(tmp_path, capsys):
     provision.main(["admit", "--dir", str(folder), "--local", "--gate-port", "8000", "web"])
     config = (folder / "server.conf").read_text()
     assert '"127.0.0.1:8000"\n  no_tls: true' in config and "8080" not in config
+    provision.main(["dismiss", "--dir", str(folder), "web"])
+    assert "may come no more" in capsys.readouterr().out
+    assert "websocket" not in (folder / "server.conf").read_text()
+    assert not (folder / "web.creds").exists() and (folder / "mqtt.jwt").exists()
     with pytest.raises(SystemExit, match="is not a port"):
         provision.main(["admit", "--dir", str(folder), "--gate-port", "70000", "web"])

@@ -242,16 +242,25 @@ class Fleet:
         about = gates.GATES[gate]
         port = about.port if port is None else port
         _check_port(port)
-        before = self._notes.setdefault("gates", {}).get(gate)
-        if before:
-            self._notes.setdefault("revoked", {})[before["user"]] = int(time.time())
+        self.dismiss(gate)
         user = self._account_of_all.user(
             gate, publish=about.publish, subscribe=about.subscribe, bearer=about.bearer
         )
-        self._notes["gates"][gate] = {"user": user.public, "port": port, "local": local}
+        self._notes.setdefault("gates", {})[gate] = {
+            "user": user.public,
+            "port": port,
+            "local": local,
+        }
         path = self.folder / about.file
         _write(path, user.jwt() + "\n" if about.bearer else user.creds())
         return path
+
+    def dismiss(self, gate):
+        """Have the server listen for it no more; its credentials are void."""
+        before = self._notes.get("gates", {}).pop(gate, None)
+        if before:
+            self._notes.setdefault("revoked", {})[before["user"]] = int(time.time())
+        self.folder.joinpath(gates.GATES[gate].file).unlink(missing_ok=True)
 
     # How
 

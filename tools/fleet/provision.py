@@ -16,6 +16,7 @@
                                                and web.creds, which may do what the page does;
     admit mqtt                                 Home Assistant: MQTT, and mqtt.jwt, its password;
                                                --local: both on this machine only, without TLS
+    dismiss web                                it may come no more
 
     list                                       the devices, and how long their credentials are good
 
@@ -122,6 +123,18 @@ def _admit(options):
         path = fleet.admit(options.gate, options.gate_port, options.local)
         fleet.save()
     print(f"{gate.about} may come with {path}, which is secret, and anew each time this is done;")
+    _start_again(options)
+
+
+def _dismiss(options):
+    with Fleet(options.dir).locked() as fleet:
+        fleet.dismiss(options.gate)
+        fleet.save()
+    print(f"{GATES[options.gate].about} may come no more;")
+    _start_again(options)
+
+
+def _start_again(options):
     print(f"a server that runs has to be started again with {options.dir}/server.conf")
 
 
@@ -196,7 +209,8 @@ def _parser():
         "--only", action="store_true", help="at no other hosts (default: also at those it had)"
     )
     admit = command("admit", _admit, "who may come, too")
-    admit.add_argument("gate", choices=GATES)
+    for sub in (admit, command("dismiss", _dismiss, "who may come no more")):
+        sub.add_argument("gate", choices=GATES)
     admit.add_argument("--gate-port", type=int, help="where the server listens for it")
     admit.add_argument("--local", action="store_true", help="on this machine only, without TLS")
     command("list", _list, "the devices")
