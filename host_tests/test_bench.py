@@ -170,7 +170,7 @@ def test_twice_the_work_is_twice_the_instructions(server, other_client):
 @linux_only
 def test_consumers_and_objects_take_no_more_instructions_than_their_budgets():
     with toolchain.Server(mqtt=True) as jetstream:
-        size = 2 * streams.CHUNK
+        size = streams.CHUNK
         counts = {"plain": 100, "consumer": 100, "digested": size, "object": size}
         costs = streams.budgeted(jetstream.port, counts)
     assert streams.excesses(costs) == []

@@ -6,7 +6,8 @@ import os
 import sys
 
 _ALL = hasattr(os, "getenv") and os.getenv("UNATS_ROUNDS") == "all"
-_IS_SLOW = sys.maxsize < 1 << 40  # 32-bit words are tried on a port without machine code
+# 32-bit words are tried on a port without machine code.
+_IS_SLOW = sys.maxsize < 1 << 40 or sys.implementation.name == "cpython"
 
 
 def played(n):
