@@ -3,6 +3,7 @@ readings and whether it is there, and switches its LED.
 """
 
 import json
+import os
 import queue
 import subprocess
 
@@ -152,6 +153,7 @@ class Itself:
 
 
 @pytest.mark.soak
+@pytest.mark.skipif(not os.path.exists(HOME_ASSISTANT), reason="it takes Python 3.11 or 3.12")
 def test_home_assistant_itself(board, port, tmp_path):
     there = Itself(tmp_path / "home-assistant", port)
     try:

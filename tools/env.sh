@@ -114,9 +114,14 @@ make_browser() {
     step 'Chromium, unpacked' "$node" tools/web/unpack.mjs build/browser
 }
 
+# This release is for two versions of Python; with others all else that takes long is tested.
 make_homeassistant() {
     steps=2
     rm -rf build/homeassistant
+    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || {
+        echo 'env: no Home Assistant, which takes Python 3.11 or 3.12' >&2
+        exit 0
+    }
     step 'Python for Home Assistant' "$python" -m venv build/homeassistant
     step 'Home Assistant, some minutes' build/homeassistant/bin/python -m pip install --quiet \
         --disable-pip-version-check $HOME_ASSISTANT
