@@ -23,7 +23,7 @@ from nats.js.api import StreamConfig
 from fake_board import FakeBoard
 from support.terminal import COLUMNS, Terminal
 from tools import toolchain
-from tools.fleet import nats_jwt, provision, subjects
+from tools.fleet import nats_jwt, provision, stores, subjects
 from tools.fleet.board import merged
 from tools.fleet.fleet import Fleet
 from tools.run import secure
@@ -632,9 +632,7 @@ def test_a_board_gets_its_credentials_and_joins_the_fleet(fleet, tmp_path, flash
 
 async def _heard_from(serving, subject):
     nc = await serving.connect(serving.fleet.folder / "observer.creds")
-    await nc.jetstream().add_stream(
-        StreamConfig(name="READINGS", subjects=["sensors.>"], allow_direct=True)
-    )
+    await stores.make(nc)
     messages = await nc.subscribe(subject)
     msg = await messages.next_msg(PATIENCE_S)
     await nc.close()

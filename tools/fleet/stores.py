@@ -2,11 +2,14 @@
 buckets of what else their settings ask for.
 """
 
+import asyncio
+
 import nats.js.errors
 from nats.js.api import KeyValueConfig, RePublish, StreamConfig
 
 from tools.fleet.subjects import CONFIG, FIRMWARE, LOGS, PRESENCE, READINGS, STREAM
 
+_READY_S = 5
 _HISTORY = 8  # of a value in the configuration
 _MARKER_S = 3600  # for so long a watcher that was away sees that a board has gone
 
@@ -14,6 +17,7 @@ _MARKER_S = 3600  # for so long a watcher that was away sees that a board has go
 async def make(nc):
     """See to it that all of it is there; what is there already stays as it is."""
     js = nc.jetstream()
+    await ready(js)
     config = StreamConfig(name=STREAM, subjects=[READINGS, LOGS], allow_direct=True)
     if not await _unless_there(js.add_stream(config)):
         await _add_logs(js)
@@ -21,6 +25,16 @@ async def make(nc):
     config = KeyValueConfig(bucket=CONFIG, direct=True, history=_HISTORY)
     await _unless_there(js.create_key_value(config))
     await _unless_there(js.create_object_store(FIRMWARE))
+
+
+async def ready(js):
+    """Wait until JetStream answers: an account has it a moment after its first connection."""
+    for _ in range(_READY_S * 10):
+        try:
+            await js.account_info()
+            return
+        except nats.js.errors.ServiceUnavailableError:
+            await asyncio.sleep(0.1)
 
 
 async def _make_presence(js):

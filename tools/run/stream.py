@@ -2,6 +2,8 @@
 
 from nats.js.api import StreamConfig
 
+from tools.fleet.stores import ready
+
 _NAME = "READINGS"
 _SUBJECTS = "sensors.>"
 
@@ -13,6 +15,7 @@ class Stream:
         self._js = nc.jetstream()
 
     async def make(self):
+        await ready(self._js)
         await self._js.add_stream(
             StreamConfig(name=_NAME, subjects=[_SUBJECTS], allow_direct=True)
         )
