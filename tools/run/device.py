@@ -48,7 +48,8 @@ class Device:
 
     @property
     def link(self):
-        return f"no. {self.connections}"
+        told = self.seen["connections"] if self.seen else 0  # its hello may not have been heard
+        return f"no. {max(self.connections, told)}"
 
     @property
     def record(self):
