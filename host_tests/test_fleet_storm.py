@@ -176,8 +176,7 @@ class Storm:
 
         peer.run(stream.read(take))
         end = time.monotonic() + _STUCK_S
-        while any(self._missing(records, name, info) for name, info in infos.items()):
-            left = {name: self._missing(records, name, info) for name, info in infos.items()}
+        while any((left := self._missing(records, infos)).values()):
             assert time.monotonic() < end, left
             time.sleep(0.5)
         for (name, kind), record in records.items():
@@ -200,12 +199,15 @@ class Storm:
     def _info(self, peer, name):
         return json.loads(try_often(lambda: peer.request(f"devices.{name}.info", b"", 5)).data)
 
-    def _missing(self, records, name, info):
-        """How many readings of a board are not in the stream, of those that it has told of."""
-        return sum(
-            records.get((name, kind), Record()).missing({(info["boot"], kind): count})
-            for kind, count in info["readings"].items()
-        )
+    def _missing(self, records, infos):
+        """How many readings of each board are not in the stream, of those that it has told of."""
+        return {
+            name: sum(
+                records.get((name, kind), Record()).missing({(info["boot"], kind): count})
+                for kind, count in info["readings"].items()
+            )
+            for name, info in infos.items()
+        }
 
 
 def _taken(board):

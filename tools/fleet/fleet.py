@@ -332,6 +332,7 @@ class Fleet:
         return _SERVER % {
             **quoted,
             "port": self.port,
+            "tls": gates.TLS % quoted,
             "operator": self._read("private/operator.jwt"),
             "system": self._system.public,
             "gates": "".join(
@@ -361,12 +362,7 @@ port: %(port)d
 pid_file: "%(home)s/server.pid"
 server_name: "fleet"
 jetstream { store_dir: "%(home)s/jetstream" }
-tls {
-  cert_file: "%(home)s/server.pem"
-  key_file: "%(home)s/private/server.key"
-  timeout: 10  # boards are slow, with the handshake
-}
-authorization { timeout: 20 }  # ... and with signing the server's nonce
+%(tls)sauthorization { timeout: 20 }  # ... and with signing the server's nonce
 operator: %(operator)s
 system_account: %(system)s
 resolver: MEMORY

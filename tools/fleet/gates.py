@@ -12,18 +12,19 @@ from tools.fleet.subjects import CONFIG, PRESENCE, READINGS, STATUS, STREAM
 
 PAGE_INBOX = "_INBOX.page"  # as in tools/web/page.js
 
-_TLS = """\
-  tls {
-    cert_file: "%(home)s/server.pem"
-    key_file: "%(home)s/private/server.key"
-    timeout: 10
-  }
+TLS = """\
+tls {
+  cert_file: "%(home)s/server.pem"
+  key_file: "%(home)s/private/server.key"
+  timeout: 10  # boards are slow, with the handshake
+}
 """
 
 
 class Gate(NamedTuple):
     """about: who comes through it; file: of its credentials, in the fleet's folder; bearer: they
-    are a JWT that is enough by itself. config: what it is called in nats-server's.
+    are a JWT that is enough by itself. port: where, if nothing else is said. config: what it is
+    called in nats-server's. publish, subscribe: its subjects.
     """
 
     about: str
@@ -68,6 +69,6 @@ def config(name, port, local):
     """The server's configuration of a gate. local: for this machine only, without TLS."""
     gate = GATES[name]
     if not local:
-        return f"{gate.config} {{\n  port: {port}\n{_TLS}}}\n"
+        return f"{gate.config} {{\n  port: {port}\n{TLS}}}\n"
     plain = "  no_tls: true\n" if name == "web" else ""
     return f'{gate.config} {{\n  listen: "127.0.0.1:{port}"\n{plain}}}\n'

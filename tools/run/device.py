@@ -20,7 +20,7 @@ class Device:
         self.heard_at = None
         self._starts = {}  # when its `up` was 0 in a boot, as the promptest reading has it
         self.values = {}  # the last of each kind
-        self.connections = 0  # that the board has had
+        self.connections = 0  # that the board has had, by its last hello or info
         self.seen = None  # what info said last, while a person looks on
         self.first = None  # what info said at the start and at the end
         self.last = None
@@ -48,8 +48,7 @@ class Device:
 
     @property
     def link(self):
-        told = self.seen["connections"] if self.seen else 0  # its hello may not have been heard
-        return f"no. {max(self.connections, told)}"
+        return f"no. {self.connections}"
 
     @property
     def record(self):

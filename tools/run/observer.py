@@ -519,7 +519,9 @@ class Run:
     async def _ask(self, device, attribute):
         with contextlib.suppress(*_NETWORK_ERRORS):
             msg = await self._nats.request(f"devices.{device.name}.info", b"", _ANSWER_S)
-            setattr(device, attribute, json.loads(msg.data))
+            info = json.loads(msg.data)
+            setattr(device, attribute, info)
+            device.connections = info["connections"]  # its hello may not have been heard
 
     async def _catch_up(self):
         """Wait for all that the boards had published by their last answer, if it comes."""
